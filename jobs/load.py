@@ -1,0 +1,205 @@
+"""Load one source: land its files, keep them raw, and bring them, conformed, stamped and checked, into the core tables that it names."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobs.report import SourceReport, TargetReport
+from sanyu.lake import Lake
+from sanyu.lake.deliveries import sequence
+from sanyu.lake.landing import Landed, land
+from schemas.messages import SanyuError
+from schemas.model import Contract, History
+from schemas.source import Into, Source
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from jobs.frames import Screening, Target
+    from sanyu.lake.write import DeltaWriter, Outcome, Write
+    from transforms.stamp.division import Division
+    from transforms.stamp.stamp import Delivered
+    from transforms.stamp.versions import Instants
+
+DIVISION = "core.basemap__division"
+
+
+@dataclass(frozen=True)
+class Loading:
+    """What a load needs from outside; `spark` is called only when there is something to do."""
+
+    lake: Lake
+    contracts: dict[str, Contract]
+    data_root: Path
+    run_id: str
+    recorded_at: str
+    spark: Callable[[], SparkSession]
+    extent: tuple[float, float, float, float] | None = None
+    progress: Callable[[str], None] = field(default=lambda text: None)
+
+
+def run(loading: Loading, source: Source) -> SourceReport:
+    """Load the source; a delivery that is already in the lake is recognised without Spark.
+
+    A table whose share of rejected rows passes its contract's limit is left as it was, its rejected rows are in quarantine, its report
+    says `failed`, and the other tables of the source are loaded.
+    """
+    started = time.monotonic()
+    landed = land(loading.lake.store, source, loading.data_root, loading.contracts, progress=loading.progress)
+    number = sequence(loading.lake.store, source.name, landed.batch_id)
+    todo = [i for i in source.into if not loading.lake.ledger.is_done(source.name, landed.batch_id, i.contract, number)]
+    if not todo:
+        return _report(source, landed, (), started, is_new=False)
+    loading.lake.ledger.append_files(landed.file_rows(loading.run_id, loading.recorded_at))
+    if not landed.parts:
+        raise SanyuError("SY-L030", source=source.name, batch=landed.batch_id, files=len(landed.files))
+    load = _Load(loading, source, landed, number)
+    raw = load.raw()
+    targets = tuple(load.target(into, raw) for into in todo)
+    return _report(source, landed, targets, started)
+
+
+@dataclass(frozen=True)
+class _Load:
+    """One delivery of one source on its way."""
+
+    loading: Loading
+    source: Source
+    landed: Landed
+    number: int
+
+    @property
+    def writer(self) -> DeltaWriter:
+        return self.loading.lake.writer(self.loading.spark())
+
+    def write(self, contract_version: int = 1) -> Write:
+        from sanyu.lake.write import Write
+
+        return Write(self.source.name, self.landed.batch_id, self.loading.run_id, self.number, contract_version)
+
+    def raw(self) -> DataFrame:
+        """Put the delivery into its raw table, once, and return it as it stands there."""
+        from jobs.frames import Part, raw_rows
+
+        self.loading.progress(f"{self.source.name} → {self.source.raw_table}")
+        path = f"raw/{self.source.source.domain}/{self.source.name}"
+        parts = [Part(p.uri, p.file_name, p.crs) for p in self.landed.parts]
+        if not self.writer.committed(path, self.write()):
+            self.writer.append_raw(path, raw_rows(self.loading.spark(), parts, self.source, self.landed.batch_id), self.write())
+        return self.writer.read(path).where(f"batch_id = '{self.landed.batch_id}'")
+
+    def target(self, into: Into, raw: DataFrame) -> TargetReport:
+        """Bring the delivery into one core table and account for every row."""
+        from jobs.frames import screen, to_quarantine
+
+        started = time.monotonic()
+        contract = self.loading.contracts[into.contract]
+        self.loading.progress(f"{self.source.name} → {contract.name}")
+        write = self.write(contract.version)
+        screening = screen(raw, self._target(into, contract), self._delivered(into))
+        try:
+            counts = screening.counts()
+            share = counts.rejected / counts.selected if counts.selected else 0.0
+            if counts.rejected:
+                rejected = to_quarantine(screening, raw, contract, self.loading.run_id, self.loading.recorded_at)
+                self.writer.append_quarantine(f"quarantine/{contract.domain}/{contract.entity}", rejected, write)
+            failed = share > contract.thresholds.fail
+            outcome = None if failed else self._commit(contract, screening, write, counts.good)
+        finally:
+            screening.release()
+        report = TargetReport(
+            table=contract.name,
+            rows_in=counts.selected,
+            loaded=outcome.loaded if outcome else 0,
+            unchanged=outcome.unchanged if outcome else 0,
+            quarantined=counts.rejected,
+            duplicate=counts.duplicate,
+            closed=outcome.closed if outcome else 0,
+            held=counts.good if failed else 0,
+            version=outcome.version if outcome else None,
+            seconds=time.monotonic() - started,
+            reasons=counts.reasons,
+            warnings=counts.warnings,
+            status="failed" if failed else "warning" if share > contract.thresholds.warn or counts.warnings else "ok",
+        )
+        self.loading.lake.ledger.append(
+            report.ledger_row(self.loading.run_id, self.loading.recorded_at, self.source, self.landed, self.number)
+        )
+        return report
+
+    def _commit(self, contract: Contract, screening: Screening, write: Write, count: int) -> Outcome:
+        from jobs.frames import bridge_rows, is_full, table_rows
+        from transforms.stamp.identify import identify
+
+        writer, rows = self.writer, table_rows(screening, contract)
+        if contract.history is not History.ENTITY:
+            return writer.commit_facts(contract, rows, write, count=count)
+        if writer.committed(contract.path, write) or not writer.exists(contract.path):
+            return writer.commit_entities(contract, rows, write, self._instants, full=False, count=count)
+        full = is_full(self.source, contract, self.landed.failed_files)
+        live = writer.live(contract, self.source.name)
+        found = identify(contract, rows, screening.keys, live, self.landed.edition_at, full=full)
+        outcome = writer.commit_entities(contract, found.rows, write, self._instants, full=full, count=count, ended=found.ended)
+        if found.links is not None:
+            self.loading.lake.ledger.append_bridge(
+                bridge_rows(found.links, contract, self.source.name, write.batch_id, self.loading.recorded_at)
+            )
+        return outcome
+
+    @property
+    def _instants(self) -> Instants:
+        from transforms.stamp.versions import Instants
+
+        return Instants(self.landed.edition_at, self.loading.recorded_at)
+
+    def _delivered(self, into: Into) -> Delivered:
+        from transforms.stamp.stamp import Delivered
+
+        return Delivered(
+            batch_id=self.landed.batch_id,
+            instants=self._instants,
+            time_zone=self.source.delivery.time_zone,
+            unreadable=into is self.source.into[0],
+        )
+
+    def _target(self, into: Into, contract: Contract) -> Target:
+        from jobs.frames import Target
+
+        needs_divisions = contract.space.division == "within" and contract.geometry is not None
+        return Target(
+            source=self.source,
+            into=into,
+            contract=contract,
+            known_columns=tuple(self.landed.columns),
+            extent=self.loading.extent,
+            divisions=divisions(self.loading.lake, self.landed.edition_at) if needs_divisions else (),
+        )
+
+
+def divisions(lake: Lake, edition_at: str) -> tuple[Division, ...]:
+    """Return the divisions with a polygon that are valid at an instant; none if the table isn't there yet."""
+    from transforms.stamp.division import Division
+
+    if DIVISION not in {t.name for t in lake.tables()}:
+        return ()
+    table = lake.table(DIVISION).to_arrow(columns=["division_code", "division_level", "geom"], where="geom is not null", at=edition_at)
+    return tuple(Division(r["division_code"], int(r["division_level"]), r["geom"]) for r in table.to_pylist())
+
+
+def _report(source: Source, landed: Landed, targets: tuple[TargetReport, ...], started: float, *, is_new: bool = True) -> SourceReport:
+    return SourceReport(
+        source=source.name,
+        batch_id=landed.batch_id,
+        files=len(landed.files),
+        failed_files=tuple(landed.failed_files),
+        raw_rows=landed.row_count,
+        unselected=max(0, landed.row_count - sum(t.rows_in for t in targets)),
+        targets=targets,
+        seconds=time.monotonic() - started,
+        drift=tuple(landed.drift),
+        is_new=is_new,
+    )

@@ -1,0 +1,116 @@
+"""What a batch changes in a bitemporal table: which rows are new, which versions end, which were wrong.
+
+`valid` time is the world's, `recorded`/`superseded` the lake's. The rules, per entity:
+
+1. content equal to the version that is open now: unchanged, whatever start of validity the source repeats;
+2. news of an edition later than the start of the open version: a new version from its own start, or from the edition where the source only
+   repeats an old start (a registration date does not date a change of name);
+3. same start, other content, no later edition: a correction; the old row is superseded and the new one takes its interval;
+4. late news (its start lies before a later version): it is cut in where it belongs; the version that covered that time is shortened, by
+   superseding it and inserting the shortened copy, so that the former belief stays readable;
+5. a `full` snapshot ends at its edition what it no longer holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from transforms.entity.identity import stamp_id_sql
+
+END, CORRECT, INSERT, UNCHANGED = "end", "correct", "insert", "unchanged"
+
+
+@dataclass(frozen=True)
+class Instants:
+    """The batch's edition (start of validity of rows that bring none) and the transaction time, both as UTC instants in ISO text."""
+
+    edition_at: str
+    recorded_at: str
+
+    @property
+    def edition(self) -> Column:
+        return F.lit(self.edition_at).cast("timestamp")
+
+    @property
+    def recorded(self) -> Column:
+        return F.lit(self.recorded_at).cast("timestamp")
+
+
+def decide(incoming: DataFrame, live: DataFrame, instants: Instants) -> DataFrame:
+    """Return one row per incoming entity: `entity_id, effective_from, effective_to, decision, old_stamp_id, old_from, old_to, old_closed`.
+
+    `incoming` has `entity_id, valid_from_at, row_hash`, one row per entity; `live` (believed rows) has these, `stamp_id` and `valid_to_at`.
+    """
+    news = incoming.select("entity_id", F.col("valid_from_at").alias("new_from"), F.col("row_hash").alias("new_hash"))
+    old = live.select("entity_id", F.struct("valid_from_at", "valid_to_at", "stamp_id", "row_hash").alias("old"))
+    gathered = (
+        old.join(F.broadcast(news.select("entity_id")), "entity_id", "left_semi")
+        .join(news, "entity_id", "right")
+        .groupBy("entity_id", "new_from", "new_hash")
+        .agg(F.array_sort(F.collect_list("old")).alias("versions"))
+    )
+    opened = F.expr("element_at(filter(versions, v -> v.valid_to_at is null), 1)")
+    late_start = (instants.edition > F.col("opened.valid_from_at")) & (F.col("new_from") <= F.col("opened.valid_from_at"))
+    placed = gathered.withColumn("opened", opened).withColumn("at", F.when(late_start, instants.edition).otherwise(F.col("new_from")))
+    covering = F.expr("element_at(filter(versions, v -> v.valid_from_at <= at and (v.valid_to_at is null or at < v.valid_to_at)), 1)")
+    following = F.expr("array_min(transform(filter(versions, v -> v.valid_from_at > at), v -> v.valid_from_at))")
+    found = placed.withColumn("covering", covering).withColumn("following", following)
+    decision = (
+        F.when(F.col("opened.row_hash") == F.col("new_hash"), UNCHANGED)
+        .when(F.col("covering.row_hash") == F.col("new_hash"), UNCHANGED)
+        .when(F.col("covering").isNull(), INSERT)
+        .when(F.col("covering.valid_from_at") == F.col("at"), CORRECT)
+        .otherwise(END)
+    )
+    return found.select(
+        "entity_id",
+        F.col("at").alias("effective_from"),
+        F.coalesce("covering.valid_to_at", "following").alias("effective_to"),
+        decision.alias("decision"),
+        F.col("covering.stamp_id").alias("old_stamp_id"),
+        F.col("covering.valid_to_at").alias("old_to"),
+    )
+
+
+def merge_rows(
+    incoming: DataFrame, live: DataFrame, decided: DataFrame, fields: tuple[str, ...], instants: Instants, *, ended: DataFrame | None
+) -> DataFrame:
+    """Return the rows of one MERGE: `merge_key` (stamp id of the believed row to touch, null to insert) and all table fields.
+
+    `ended` has `stamp_id` of open versions that a full snapshot no longer holds. A touched row brings only what is set on it.
+    """
+    changed = decided.where(F.col("decision") != UNCHANGED)
+    inserts = (
+        incoming.join(changed.select("entity_id", "effective_from", "effective_to"), "entity_id")
+        .withColumn("valid_from_at", F.col("effective_from"))
+        .withColumn("valid_to_at", F.coalesce("effective_to", "valid_to_at"))
+        .withColumn("closed_at", F.when(F.col("valid_to_at").isNotNull(), instants.recorded))
+        .withColumn("stamp_id", F.expr(stamp_id_sql()))
+        .select(F.lit(None).cast("string").alias("merge_key"), *fields)
+    )
+    old = changed.where(F.col("old_stamp_id").isNotNull())
+    shortened = (F.col("decision") == END) & F.col("old_to").isNotNull()
+    closes = old.where((F.col("decision") == END) & F.col("old_to").isNull()).select(
+        F.col("old_stamp_id").alias("merge_key"), F.col("effective_from").alias("valid_to_at"), instants.recorded.alias("closed_at")
+    )
+    wrongs = old.where((F.col("decision") == CORRECT) | shortened).select(
+        F.col("old_stamp_id").alias("merge_key"), instants.recorded.alias("superseded_at")
+    )
+    recut = (
+        live.join(old.where(shortened).select(F.col("old_stamp_id").alias("stamp_id"), "effective_from"), "stamp_id")
+        .withColumn("valid_to_at", F.col("effective_from"))
+        .withColumn("recorded_at", instants.recorded)
+        .withColumn("closed_at", instants.recorded)
+        .select(F.lit(None).cast("string").alias("merge_key"), *fields)
+    )
+    rows = inserts.unionByName(closes, allowMissingColumns=True).unionByName(wrongs, allowMissingColumns=True).unionByName(recut)
+    if ended is not None:
+        gone = ended.select(
+            F.col("stamp_id").alias("merge_key"), instants.edition.alias("valid_to_at"), instants.recorded.alias("closed_at")
+        )
+        rows = rows.unionByName(gone, allowMissingColumns=True)
+    return rows
+
