@@ -1,0 +1,259 @@
+"""The only code that writes Delta tables with Spark: raw appends, quarantine, bitemporal merges, fact overwrites.
+
+Each write is idempotent per (source, delivery): it carries a Delta transaction (`txnAppId`, `txnVersion`) that is read back before the write,
+so a run that died after its commit is recognised by the next one, and it is made under the table's lease, which is checked last before the
+commit. The commit's `userMetadata` says which run, batch and contract version wrote it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from quality.delta import constraints, table_properties
+from quality.spark import spark_schema
+from sanyu.lake.lease import Held, lease
+from sanyu.lake.store import Store
+from schemas.model import Contract
+from schemas.stamp import table_fields
+from transforms.stamp.versions import CORRECT, END, INSERT, UNCHANGED, Instants, decide, merge_rows
+
+TARGET_FILE_BYTES = 32 << 20
+BYTES_PER_ROW = 320  # of a stamped row in Parquet with zstd, measured on roads and buildings; only steers the number of files
+QUARANTINE_COLUMNS = (
+    "source_name string, batch_id string, run_id string, contract string, file_name string, row_number bigint, feature_id string, "
+    "errors array<struct<field:string,check:string,code:string,value:string,message:string,message_zh:string>>, "
+    "attributes map<string,string>, geom binary, recorded_at timestamp, released_at timestamp, release_note string"
+)
+
+
+@dataclass(frozen=True)
+class Write:
+    """One write to one table: who writes, what, and its number in the order of the source's deliveries."""
+
+    source_name: str
+    batch_id: str
+    run_id: str
+    sequence: int
+    contract_version: int = 1
+
+    @property
+    def app_id(self) -> str:
+        return f"sanyu/{self.source_name}"
+
+    @property
+    def metadata(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a write did: rows by what became of them, and the Delta version after it (the one before, if nothing changed)."""
+
+    loaded: int = 0
+    unchanged: int = 0
+    closed: int = 0
+    version: int | None = None
+
+
+class DeltaWriter:
+    """Writes the tables of one lake in one Spark session."""
+
+    def __init__(self, spark: SparkSession, store: Store) -> None:
+        self._spark = spark
+        self._store = store
+
+    def uri(self, path: str) -> str:
+        """Return the table's address for Spark, of a path below the lake such as `core/basemap/building`."""
+        return self._store.uri(path, scheme="s3a")
+
+    def exists(self, path: str) -> bool:
+        return DeltaTable.isDeltaTable(self._spark, self.uri(path))
+
+    def read(self, path: str) -> DataFrame:
+        return self._spark.read.format("delta").load(self.uri(path))
+
+    def version(self, path: str) -> int | None:
+        """Return the newest version of a table, None where there is no table."""
+        if not self.exists(path):
+            return None
+        return int(DeltaTable.forPath(self._spark, self.uri(path)).history(1).head()["version"])
+
+    def committed(self, path: str, write: Write) -> bool:
+        """Tell whether this write is already in the table's log."""
+        return self.exists(path) and self._store.transaction_version(path, write.app_id) >= write.sequence
+
+    def append_raw(self, path: str, rows: DataFrame, write: Write) -> None:
+        """Write a batch's raw rows; a second call for the batch replaces them by themselves."""
+        self._once(path, rows, write, partition="batch_id")
+
+    def append_quarantine(self, path: str, rows: DataFrame, write: Write) -> None:
+        """Add rejected rows to a quarantine table."""
+        shaped = rows.select(*(f.name for f in StructType.fromDDL(QUARANTINE_COLUMNS).fields))
+        self._once(path, shaped, write, partition=None)
+
+    def commit_entities(
+        self, contract: Contract, rows: DataFrame, write: Write, instants: Instants, *, full: bool, count: int, ended: DataFrame | None = None
+    ) -> Outcome:
+        """Merge one version of each entity into a bitemporal table.
+
+        `rows` have all table fields, one row per `entity_id`; `count` is their number. `ended` (column `stamp_id`) are open versions that a
+        full snapshot no longer holds; it is asked for only if `full`.
+        """
+        with self._held(contract.path, write) as held:
+            if self.committed(contract.path, write):
+                return self._recorded(contract.path, write)
+            self.ensure(contract)
+            live = self.live(contract, write.source_name)
+            if live.isEmpty():
+                held.check()
+                self._append(contract, rows, write, count)
+                return Outcome(loaded=count, version=self.version(contract.path))
+            return self._merge(contract, rows, live, write, instants, ended if full else None, held)
+
+    def commit_facts(self, contract: Contract, rows: DataFrame, write: Write, *, count: int) -> Outcome:
+        """Overwrite the batch's partitions of the source's own rows; equal content leaves the table as it is."""
+        with self._held(contract.path, write) as held:
+            if self.committed(contract.path, write):
+                return self._recorded(contract.path, write)
+            self.ensure(contract)
+            bound = f"source_name = '{write.source_name}'"
+            for name in contract.partition_by:
+                values = [row[0] for row in rows.select(F.col(name).cast("string")).distinct().collect()]
+                listed = ", ".join("'" + str(v).replace("'", "''") + "'" for v in values if v is not None)
+                bound += f" and ({name} in ({listed})" + (f" or {name} is null)" if None in values else ")") if listed else ""
+            old = self.read(contract.path).where(bound)
+            if _digest(old) == _digest(rows):
+                return Outcome(unchanged=count, version=self.version(contract.path))
+            closed = old.join(rows.select("source_key"), "source_key", "left_anti").count()
+            held.check()
+            (
+                self._laid_out(rows, count)
+                .write.format("delta")
+                .mode("overwrite")
+                .option("replaceWhere", bound)
+                .options(**self._commit_options(write))
+                .save(self.uri(contract.path))
+            )
+            return Outcome(loaded=count, closed=closed, version=self.version(contract.path))
+
+    def live(self, contract: Contract, source_name: str) -> DataFrame:
+        """Return the believed rows that a source has delivered to a table: every version that is not superseded."""
+        return self.read(contract.path).where(F.col("superseded_at").isNull() & (F.col("source_name") == source_name))
+
+    def ensure(self, contract: Contract) -> None:
+        """Create the table with the contract's schema, comments, properties and constraints, or leave it as it is."""
+        if self.exists(contract.path):
+            return
+        builder = DeltaTable.createIfNotExists(self._spark).location(self.uri(contract.path)).addColumns(spark_schema(contract))
+        for key, value in table_properties(contract).items():
+            builder = builder.property(key, value)
+        builder.comment(contract.grain).execute()
+        for name, expression in constraints(contract).items():
+            self._spark.sql(f"alter table delta.`{self.uri(contract.path)}` add constraint {name} check ({expression})")
+
+    def _merge(
+        self, contract: Contract, rows: DataFrame, live: DataFrame, write: Write, instants: Instants, ended: DataFrame | None, held: Held
+    ) -> Outcome:
+        fields = tuple(f.name for f in table_fields(contract))
+        decided = decide(rows, live, instants).persist()
+        gone = ended.persist() if ended is not None else None
+        try:
+            counts = {row["decision"]: row["count"] for row in decided.groupBy("decision").count().collect()}
+            closed = gone.count() if gone is not None else 0
+            loaded = sum(counts.get(d, 0) for d in (END, CORRECT, INSERT))
+            outcome = Outcome(loaded, counts.get(UNCHANGED, 0), closed)
+            if loaded or closed:
+                held.check()
+                self._execute_merge(contract, merge_rows(rows, live, decided, fields, instants, ended=gone), write, fields)
+            return Outcome(outcome.loaded, outcome.unchanged, outcome.closed, self.version(contract.path))
+        finally:
+            decided.unpersist()
+            if gone is not None:
+                gone.unpersist()
+
+    def _execute_merge(self, contract: Contract, changes: DataFrame, write: Write, fields: tuple[str, ...]) -> None:
+        touched = {
+            "valid_to_at": "coalesce(c.valid_to_at, t.valid_to_at)",
+            "closed_at": "coalesce(c.closed_at, t.closed_at)",
+            "superseded_at": "c.superseded_at",
+        }
+        with self._session_options(write):
+            (
+                DeltaTable.forPath(self._spark, self.uri(contract.path))
+                .alias("t")
+                .merge(changes.alias("c"), "t.stamp_id = c.merge_key and t.superseded_at is null")
+                .whenMatchedUpdate(set=touched)
+                .whenNotMatchedInsert(condition="c.merge_key is null", values={name: f"c.{name}" for name in fields})
+                .execute()
+            )
+
+    def _append(self, contract: Contract, rows: DataFrame, write: Write, count: int) -> None:
+        self._laid_out(rows, count).write.format("delta").mode("append").options(**self._commit_options(write)).save(self.uri(contract.path))
+
+    def _laid_out(self, rows: DataFrame, count: int) -> DataFrame:
+        """Order rows by the Hilbert key into files near the target size, so that a window touches few of them."""
+        files = max(1, -(-count * BYTES_PER_ROW // TARGET_FILE_BYTES))
+        if files == 1:
+            return rows.coalesce(1).sortWithinPartitions("cell")
+        return rows.repartitionByRange(files, "cell").sortWithinPartitions("cell")
+
+    def _once(self, path: str, rows: DataFrame, write: Write, *, partition: str | None) -> None:
+        with self._held(path, write) as held:
+            if self.committed(path, write):
+                return
+            held.check()
+            writer = rows.write.format("delta").options(**self._commit_options(write))
+            if partition is not None and self.exists(path):
+                writer.mode("overwrite").option("replaceWhere", f"{partition} = '{write.batch_id}'").save(self.uri(path))
+            elif partition is not None:
+                writer.mode("append").partitionBy(partition).save(self.uri(path))
+            else:
+                writer.mode("append").save(self.uri(path))
+
+    def _recorded(self, path: str, write: Write) -> Outcome:
+        """Return what an earlier run of this write committed, from the commit's own metrics."""
+        for row in DeltaTable.forPath(self._spark, self.uri(path)).history(50).collect():
+            if row["userMetadata"] and json.loads(row["userMetadata"]).get("sequence") == write.sequence:
+                metrics = row["operationMetrics"] or {}
+                loaded = int(metrics.get("numTargetRowsInserted", metrics.get("numOutputRows", 0)))
+                return Outcome(loaded=loaded, version=int(row["version"]))
+        return Outcome(version=self.version(path))
+
+    @contextmanager
+    def _held(self, path: str, write: Write) -> Iterator[Held]:
+        with lease(self._store, path, owner=write.run_id) as held:
+            yield held
+
+    def _commit_options(self, write: Write) -> dict[str, str]:
+        return {"txnAppId": write.app_id, "txnVersion": str(write.sequence), "userMetadata": write.metadata}
+
+    @contextmanager
+    def _session_options(self, write: Write) -> Iterator[None]:
+        """Give a MERGE, which takes no writer options, its transaction and metadata by the session's configuration."""
+        options = {
+            "spark.databricks.delta.write.txnAppId": write.app_id,
+            "spark.databricks.delta.write.txnVersion": str(write.sequence),
+            "spark.databricks.delta.commitInfo.userMetadata": write.metadata,
+        }
+        for key, value in options.items():
+            self._spark.conf.set(key, value)
+        try:
+            yield
+        finally:
+            for key in options:
+                self._spark.conf.unset(key)
+
+
+def _digest(rows: DataFrame) -> tuple[int, int]:
+    """Return an order-free digest of a set of rows: their number and the sum of their content hashes."""
+    found = rows.select(F.xxhash64("source_key", "row_hash").cast("decimal(38,0)").alias("h")).agg(F.count("h"), F.sum("h")).head()
+    assert found is not None
+    return int(found[0]), int(found[1] or 0)
