@@ -1,0 +1,66 @@
+"""DuckDB over a lake: extensions from the installed wheels, never from the network, and access to the lake's object store."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import duckdb
+
+from sanyu.lake.store import LocalStore, Store
+from schemas.messages import SanyuError
+
+
+def connect(store: Store) -> Any:
+    """Return an in-memory connection that can `delta_scan` the lake; timestamps are shown in UTC."""
+    config = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    connection = duckdb.connect(":memory:", config=config)
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
+    load(connection, "delta")
+    if not isinstance(store, LocalStore):
+        load(connection, "httpfs")
+        connection.execute(f"CREATE SECRET lake (TYPE s3, {', '.join(_access(store.storage_options()))})")
+    return connection
+
+
+def load(connection: Any, name: str) -> None:
+    """Load the extension that the wheel `duckdb-extension-<name>` carries; SY-L013 where the wheel is not installed for this DuckDB."""
+    spec = importlib.util.find_spec(f"duckdb_extension_{name}")
+    folder = Path(spec.origin).parent if spec and spec.origin else Path()
+    path = folder / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+    if not path.is_file():
+        raise SanyuError("SY-L013", name=name, version=duckdb.__version__)
+    connection.load_extension(str(path))
+
+
+def scan(uri: str, version: int | None = None) -> str:
+    """Return the table function call for a Delta table at one version, or at its newest."""
+    at = "" if version is None else f", version => {int(version)}"
+    return f"delta_scan({text(uri)}{at})"
+
+
+def text(value: str) -> str:
+    """Return a SQL string literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """Return a quoted SQL name."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _access(options: dict[str, str]) -> list[str]:
+    given = {
+        "KEY_ID": options.get("AWS_ACCESS_KEY_ID"),
+        "SECRET": options.get("AWS_SECRET_ACCESS_KEY"),
+        "SESSION_TOKEN": options.get("AWS_SESSION_TOKEN"),
+        "REGION": options.get("AWS_REGION"),
+    }
+    parts = [f"{name} {text(value)}" for name, value in given.items() if value]
+    endpoint = options.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        at = urlsplit(endpoint)
+        parts += [f"ENDPOINT {text(at.netloc)}", "URL_STYLE 'path'", f"USE_SSL {'true' if at.scheme == 'https' else 'false'}"]
+    return parts
