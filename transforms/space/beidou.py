@@ -117,8 +117,9 @@ def encode_arrow(lon: Any, lat: Any, level: Any, height: Any = None, *, errors: 
 def decode(code: Any, *, errors: Errors = "raise") -> Cell:
     """Return the cell of a code, or of an array of codes; 2D and 3D codes are told apart by their fourth character.
 
-    SY-G006 names the first wrong character (counted from 1), SY-G007 a length that ends no level; with `errors="null"` such rows get level 0
-    and NaN. Corners are the exact values rounded once to a double, so that each encodes to its own cell.
+    SY-G006 names the first wrong character (counted from 1), SY-G007 a length that ends no level; with `errors="null"` such rows
+    get level 0 and NaN. Corners are the exact values rounded once to a double, so that each encodes to its own cell (a corner on the
+    equator or the prime meridian encodes to the cell north or east of it).
     """
     texts = np.asarray(code, dtype=object)
     parsed = parse(["" if text is None else str(text) for text in texts.ravel().tolist()], errors)

@@ -1,12 +1,12 @@
 """Grid codes, coordinates and Hilbert keys as Spark columns: Arrow batches through the NumPy functions, never row by row.
 
 A row that cannot be coded is null, as a failed row must not end a job; the row checks of the contract name it. Systems and operations are
-checked on the driver, when the column is made. Spark is imported when a column is made, not before.
+checked on the driver, when the column is made. Spark and pandas are imported when a column is made, not before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,6 @@ import numpy as np
 from transforms.space import beidou, coords, hilbert
 
 if TYPE_CHECKING:
-    import pandas as pd
     from pyspark.sql import Column
 
 
@@ -23,17 +22,15 @@ def beidou_code(lon: Column | str, lat: Column | str, level: Column | str | int,
     import pandas as pd
     from pyspark.sql import functions as sql
 
-    def coded(parts: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.Series]:
+    def coded(parts: Any) -> Any:
         for part in parts:
-            codes = beidou.encode_arrow(*(_floats(series) for series in part), errors="null")
-            yield pd.Series(codes.to_pandas(), dtype=object)
+            yield pd.Series(beidou.encode_arrow(*(_floats(series) for series in part), errors="null").to_pandas(), dtype=object)
 
     if isinstance(level, int):
         beidou.cell_size(level)
         level = sql.lit(level)
     columns = (lon, lat, level) if height is None else (lon, lat, level, height)
-    udf: Any = sql.pandas_udf(coded, "string", sql.PandasUDFType.SCALAR_ITER)  # type: ignore[call-overload]
-    return udf(*columns)  # type: ignore[no-any-return]
+    return _batched(coded, "string", columns)
 
 
 def transform_point(
@@ -45,34 +42,44 @@ def transform_point(
     operation: coords.Operation = None,
     max_shift_error_m: float = 5.0,
 ) -> Column:
-    """Return struct<x: double, y: double> in the target system, null where there is no answer; errors of the systems raise at once."""
+    """Return struct<x: double, y: double> in the target system, null members where there is no answer; wrong systems raise at once."""
     import pandas as pd
-    from pyspark.sql import functions as sql
 
-    coords.transform(0.0, 0.0, source, target, operation=operation, max_shift_error_m=max_shift_error_m)
-
-    def moved(parts: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.DataFrame]:
-        for part in parts:
-            given = (_floats(series) for series in part)
-            new_x, new_y = coords.transform(*given, source, target, operation=operation, max_shift_error_m=max_shift_error_m)
+    def moved(parts: Any) -> Any:
+        for first, second in parts:
+            new_x, new_y = coords.transform(
+                _floats(first), _floats(second), source, target, operation=operation, max_shift_error_m=max_shift_error_m
+            )
             yield pd.DataFrame({"x": new_x, "y": new_y})
 
-    udf: Any = sql.pandas_udf(moved, "x double, y double", sql.PandasUDFType.SCALAR_ITER)  # type: ignore[call-overload]
-    return udf(x, y)  # type: ignore[no-any-return]
+    coords.transform(0.0, 0.0, source, target, operation=operation, max_shift_error_m=max_shift_error_m)
+    return _batched(moved, "x double, y double", (x, y))
 
 
 def hilbert_key(lon: Column | str, lat: Column | str, order: int = 26) -> Column:
     """Return the Hilbert keys as a bigint column; -1 where there is no place."""
     import pandas as pd
-    from pyspark.sql import functions as sql
 
-    def keyed(parts: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.Series]:
+    def keyed(parts: Any) -> Any:
         for x, y in parts:
             yield pd.Series(hilbert.hilbert_key(_floats(x), _floats(y), order))
 
-    udf: Any = sql.pandas_udf(keyed, "bigint", sql.PandasUDFType.SCALAR_ITER)  # type: ignore[call-overload]
-    return udf(lon, lat)  # type: ignore[no-any-return]
+    return _batched(keyed, "bigint", (lon, lat))
 
 
-def _floats(series: pd.Series) -> Any:
+def _batched(function: Callable[[Any], Any], returns: str, columns: tuple[Column | str, ...]) -> Column:
+    """Return the column of an iterator of batches; Spark reads the kind of function from real annotations, so they are set here."""
+    import pandas as pd
+    from pyspark.sql.pandas.functions import pandas_udf
+
+    many = returns.count(" ") > 0
+    function.__annotations__ = {
+        "parts": Iterator[tuple[pd.Series, ...]],
+        "return": Iterator[pd.DataFrame] if many else Iterator[pd.Series],
+    }
+    column: Column = pandas_udf(function, returns)(*columns)  # type: ignore[call-overload]
+    return column
+
+
+def _floats(series: Any) -> Any:
     return series.to_numpy(dtype=np.float64, na_value=np.nan)

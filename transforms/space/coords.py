@@ -1,6 +1,7 @@
 """Coordinates between reference systems: every EPSG code by PROJ, GCJ-02 and BD-09 by exact inversion; an ambiguous datum shift is refused.
 
-Arrays are in x, y order: longitude or easting first, whatever the authority's axis order. The rules (`docs/decisions/0002-datum-shifts.md`):
+Arrays are in x, y order: longitude or easting first, whatever the authority's axis order. The rules
+(`docs/decisions/0002-datum-shifts.md`):
 
 * WGS 84 (all realisations) and CGCS2000 are one datum: PROJ knows no operation between them, and they differ by less than the accuracy of
   either realisation (centimetres; the WGS 84 ensemble is stated to 2 m).
@@ -161,7 +162,7 @@ def _from_world(source: str, target: str, limit_m: float) -> list[Step]:
 
 
 def _accepted(source: str, target: str, national: str, limit_m: float) -> tuple[pyproj.Transformer, ...]:
-    """Return the operations from a national datum's geographic system to EPSG:4326 that are good enough; SY-G010 or SY-G011 if there is none."""
+    """Return the operations from a national datum's geographic system to EPSG:4326 that are good enough; SY-G010, SY-G011 for none."""
     known = operations(_geographic_name(national), WGS84)
     listed = "; ".join(map(str, candidates(source, target))) or "none"
     if is_named_only(national) or not known:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import pyproj
-import pyproj.network
-from pyproj.crs import CoordinateOperation
+from pyproj import network
+from pyproj.crs import CoordinateOperation  # type: ignore[attr-defined]
 from pyproj.exceptions import CRSError
 from pyproj.transformer import TransformerGroup
 
@@ -59,7 +59,7 @@ def canonical(name: str | int) -> str:
 @functools.lru_cache(maxsize=256)
 def crs_of(name: str) -> pyproj.CRS:
     """Return the pyproj system behind a canonical name (GCJ-02 and BD-09 stand over EPSG:4326); SY-G001 unknown, SY-G014 not horizontal."""
-    pyproj.network.set_network_enabled(active=False)
+    network.set_network_enabled(active=False)  # type: ignore[attr-defined]
     try:
         crs = pyproj.CRS.from_user_input(WGS84 if name in OBFUSCATED else name)
     except CRSError:
@@ -108,10 +108,9 @@ def candidates(source: str | int, target: str | int) -> tuple[Candidate, ...]:
     for start, end in legs:
         if datum_of(start) == datum_of(end):
             continue
-        start, end = (WGS84 if datum_of(name) == "world" else name for name in (start, end))
-        found += [_candidate(t, needs_grid=False) for t in operations(start, end)]
-        for missing in _group(start, end).unavailable_operations:
-            found.append(_candidate(missing, needs_grid=True))
+        pair = [WGS84 if datum_of(name) == "world" else name for name in (start, end)]
+        found += [_candidate(t, needs_grid=False) for t in operations(*pair)]
+        found += [_candidate(missing, needs_grid=True) for missing in _group(*pair).unavailable_operations]
     return tuple(found)
 
 
@@ -146,11 +145,14 @@ def _group(source: str, target: str) -> TransformerGroup:
 def _candidate(operation: pyproj.Transformer | CoordinateOperation, *, needs_grid: bool) -> Candidate:
     accuracy, area = operation.accuracy, operation.area_of_use
     shift = next((part for part in operation.operations or () if _is_shift(part)), None)
-    if shift is None and isinstance(operation, CoordinateOperation):
-        shift = operation
+    if isinstance(operation, CoordinateOperation):
+        shift = shift or operation
+        name = shift.name
+    else:
+        name = shift.name if shift else operation.description
     identifier = shift.to_json_dict().get("id") if shift else None
     return Candidate(
-        name=shift.name if shift else operation.description,
+        name=name,
         epsg=f"EPSG:{identifier['code']}" if identifier and "EPSG" in str(identifier["authority"]) else None,
         accuracy_m=accuracy if accuracy is not None and accuracy >= 0 else None,
         area=str(area.name).rstrip(".") if area else "area unknown",

@@ -1,6 +1,6 @@
 """Hilbert keys of places over the fixed extent of the world, the order in which tables are laid out (`cell`).
 
-The curve is the classic one (Hilbert 1891): order n numbers the 2ⁿ x 2ⁿ boxes of -180..180 x -90..90 degrees from the south-west corner to the
+The curve is the classic one (Hilbert 1891): order n numbers the 2ⁿ x 2ⁿ boxes of -180..180 x -90..90 degrees from the south-west to the
 south-east corner. A key of a coarser order is a prefix of the keys of the finer boxes in it.
 """
 

@@ -2,7 +2,8 @@
 
 The forward formulas are the public ones (GCJ-02: Krasovsky axis 6 378 245 m, e² 0.00669342162296594323; BD-09: a further twist of GCJ-02).
 They have no closed inverse. Each is the identity plus a slowly varying shift, so the iteration p ← p + (q - f(p)) contracts (by < 0.01 a
-step for GCJ-02, < 0.03 for BD-09) and is run until it moves less than 10⁻¹³°, the noise of a double.
+step for GCJ-02, < 0.03 for BD-09) and is run until it moves less than 10⁻¹³°, the noise of a double. On the meridian
+105°E the formulas have a term √|lon - 105|, whose slope is infinite: there the inverse is exact to 10⁻¹¹° (1 µm).
 
 "Inside China" is the rectangle that the public formula uses, 72.004 ≤ lon ≤ 137.8347 and 0.8293 ≤ lat ≤ 55.8271, tested on the
 undistorted position; outside it both systems equal EPSG:4326. The rectangle covers neighbours (Korea, Mongolia, northern India) too. At its

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyproj
-from pyproj.crs import CoordinateOperation
+from pyproj.crs import CoordinateOperation  # type: ignore[attr-defined]
 from pyproj.exceptions import CRSError, ProjError
 
 from schemas.messages import SanyuError
@@ -36,7 +36,7 @@ def proj_step(transformer: pyproj.Transformer, *, inverse: bool = False) -> Step
 
 
 def frozen(operation: str | Mapping[str, float | str] | None, source: str, target: str) -> str | Helmert | None:
-    """Return the operation in a hashable form, Helmert parameters checked: SY-G012 for names, numbers or a convention that are not right."""
+    """Return the operation in a hashable form, Helmert parameters checked: SY-G012 for wrong names, numbers or convention."""
     if operation is None or isinstance(operation, str):
         return operation
 
