@@ -6,12 +6,21 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
 from sanyu.readers import sandbox
 from sanyu.readers.model import Limits, ReadOptions
 from schemas.messages import SanyuError
+
+
+class _Unwanted(MetaPathFinder):
+    """Hide pandas and geopandas: Arrow and pyogrio import them unasked where they can, which takes a second for each file."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        if fullname in ("pandas", "geopandas"):
+            raise ModuleNotFoundError(fullname)
 
 
 def main() -> None:
@@ -27,6 +36,7 @@ def main() -> None:
         answers.write(json.dumps(message, ensure_ascii=False, default=str) + "\n")
         answers.flush()
 
+    sys.meta_path.insert(0, _Unwanted())
     path, out_dir, work = (Path(request[name]) for name in ("path", "out_dir", "work"))
     options = ReadOptions.from_dict(request["options"])
     held = sandbox.confine([Path(p) for p in request["read"]], [out_dir, work], options.limits)

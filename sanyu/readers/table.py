@@ -102,6 +102,10 @@ class TableRows:
         if len(self._records) >= _BATCH_ROWS:
             self.flush()
 
+    def add_ragged(self, row: int, record: Sequence[str]) -> None:
+        """Take a record with more fields than there are names."""
+        self.add_damaged(row, "\t".join(record), record, RowError("SY-R050", found=len(record), expected=len(self._names)))
+
     def add_damaged(self, row: int, raw: str, record: Sequence[str], error: RowError) -> None:
         """Take a record that does not fit, with its text; what fields there are keep their names."""
         self.flush()

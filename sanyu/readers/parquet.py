@@ -1,0 +1,97 @@
+"""Parquet, plain and GeoParquet 1.0/1.1 (geoparquet.org), streamed by row group."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sanyu.readers.archive import Staged
+from sanyu.readers.arrowtext import as_text
+from sanyu.readers.model import ReadOptions, RowError
+from sanyu.readers.sink import RawSink, text_map
+from sanyu.readers.table import coordinate_geometry, geometry_columns
+from schemas.messages import SanyuError
+
+_BATCH_ROWS = 20_000
+_WGS84 = "EPSG:4326"
+
+
+def read_parquet(staged: Staged, options: ReadOptions, sink: RawSink) -> str:
+    """Read a file; the primary geometry column becomes `geom`, and of a plain file the columns named by `x`, `y` or `wkt`."""
+    try:
+        source = pq.ParquetFile(staged.path)
+        geo = json.loads((source.schema_arrow.metadata or {}).get(b"geo", b"null"))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise SanyuError("SY-R020", file=staged.file, format=options.format, detail=str(error)[:300]) from None
+    schema = source.schema_arrow
+    primary = None
+    if isinstance(geo, dict):
+        primary = _primary(geo, schema, sink)
+    elif options.format == "geoparquet":
+        raise SanyuError("SY-R020", file=staged.file, format=options.format, detail="no `geo` metadata")
+    names = [name for name in schema.names if name != primary]
+    for name in names:
+        sink.columns[name] = str(schema.field(name).type)
+    chosen = () if primary else geometry_columns(names, options, staged.file)
+    row = 0
+    try:
+        for batch in source.iter_batches(_BATCH_ROWS, use_threads=False):
+            row = _add(batch, row, names, primary, chosen, options, sink)
+    except (pa.ArrowException, OSError) as error:
+        raise SanyuError("SY-R020", file=staged.file, format=options.format, detail=str(error)[:300]) from None
+    return f"pyarrow {pa.__version__}"
+
+
+def _add(
+    batch: pa.RecordBatch, row: int, names: list[str], primary: str | None, chosen: Sequence[str], options: ReadOptions, sink: RawSink
+) -> int:
+    texts = {name: as_text(batch.column(batch.schema.get_field_index(name))) for name in names}
+    wkbs: npt.NDArray[np.object_] = np.full(batch.num_rows, None, dtype=object)
+    errors: dict[int, RowError] = {}
+    if primary is not None:
+        wkbs[:] = batch.column(batch.schema.get_field_index(primary)).to_pylist()
+    elif chosen:
+        wkbs, errors = coordinate_geometry([texts[name].to_pylist() for name in chosen], chosen, options.limits)
+    numbers = np.arange(row + 1, row + 1 + batch.num_rows)
+    sink.add_arrays(numbers, None, text_map(names, [texts[name] for name in names], batch.num_rows), wkbs, errors)
+    return row + batch.num_rows
+
+
+def _primary(geo: dict[str, Any], schema: pa.Schema, sink: RawSink) -> str:
+    """Return the primary geometry column and take note of its CRS; SY-R030 where it is no WKB, SY-R026 where it is not there."""
+    name = str(geo.get("primary_column"))
+    columns = geo.get("columns")
+    described = columns.get(name) if isinstance(columns, dict) else None
+    if not isinstance(described, dict) or name not in schema.names:
+        raise SanyuError("SY-R026", file=sink.file, field=name, choices=", ".join(schema.names))
+    kind = schema.field(name).type
+    if described.get("encoding") != "WKB" or not (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
+        raise SanyuError("SY-R030", file=sink.file, field=name, value=str(described.get("encoding"))[:40])
+    # a missing `crs` means OGC:CRS84, a null one means unknown
+    sink.declared_crs = _crs(described["crs"]) if "crs" in described else _WGS84
+    return name
+
+
+def _crs(projjson: Any) -> str | None:
+    if projjson is None:
+        return None
+    import pyproj
+
+    identity = projjson.get("id") if isinstance(projjson, dict) else None
+    if isinstance(identity, dict):
+        if str(identity.get("code")) == "CRS84":
+            return _WGS84
+        if identity.get("authority") == "EPSG":
+            return f"EPSG:{identity.get('code')}"
+    try:
+        crs = pyproj.CRS.from_user_input(projjson)
+    except (pyproj.exceptions.CRSError, TypeError):
+        return None
+    code = crs.to_epsg()
+    return f"EPSG:{code}" if code else str(crs.to_wkt())
