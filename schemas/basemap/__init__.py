@@ -1,0 +1,1 @@
+"""Contracts of the basemap: what the surveyor and the mapper deliver."""

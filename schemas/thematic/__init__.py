@@ -1,0 +1,1 @@
+"""Contracts of the thematic data: what the city's offices register and count."""
