@@ -128,6 +128,7 @@ class Target:
         return SpacePlan(
             kind=geometry.kind if geometry else None,
             required=bool(geometry and geometry.required),
+            multi=geometry is None or geometry.multi,
             crs=self.source.read.crs,
             operation=self.source.read.datum_operation,
             extent=self.extent,

@@ -66,10 +66,16 @@ class SourceReport:
     seconds: float
     drift: tuple[str, ...] = ()
     is_new: bool = True
+    error: str | None = None
 
     @property
     def is_ok(self) -> bool:
-        return all(t.status != "failed" for t in self.targets)
+        return self.error is None and all(t.status != "failed" for t in self.targets)
+
+    @staticmethod
+    def failed(source: Source, error: str, seconds: float) -> SourceReport:
+        """Return the report of a source of which nothing could be loaded."""
+        return SourceReport(source.name, "", 0, (), 0, 0, (), seconds, error=error)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -17,7 +17,7 @@ from sqlglot import exp
 
 from schemas.messages import SanyuError
 from schemas.model import Column, Contract, DType
-from schemas.rejection import NO_ERRORS, error_sql, sql_text
+from schemas.rejection import error_sql, sql_text
 from schemas.source import ColumnFrom, Into, Source
 
 RAW_COLUMNS = ("source_name", "batch_id", "file_name", "row_number", "feature_id", "attributes", "crs", "error_code", "error_params")
@@ -84,9 +84,8 @@ def plan_mapping(source: Source, into: Into, contract: Contract, known: Iterable
         fields.append(_field("tags"))
     values = [*RAW_COLUMNS, "raw_geom", f"{_key(source, into, contract)} as source_key", f"({into.order_by or 'row_number'}) as order_by"]
     typed = [*RAW_COLUMNS, "raw_geom", "source_key", "order_by"]
-    errors: list[str] = [
-        f"if(error_code is not null, {error_sql('row', 'readable', 'SY-Q007', 'concat(error_code, \" \", coalesce(error_params, \"\"))')}, null)"
-    ]
+    unreadable = "concat_ws(' ', error_code, error_params)"
+    errors = [f"if(error_code is not null, {error_sql('row', 'readable', 'SY-Q007', unreadable)}, null)"]
     for column in contract.columns:
         rule = rules.get(column.name)
         if rule is None:
@@ -96,7 +95,7 @@ def plan_mapping(source: Source, into: Into, contract: Contract, known: Iterable
         typed.append(f"{_typed(source, column, rule)} as {column.name}")
         if (problem := _problem(source, column, rule)) is not None:
             errors.append(problem)
-    typed.append(f"filter(array({', '.join(errors)}), e -> e is not null) as errors" if errors else f"{NO_ERRORS} as errors")
+    typed.append(f"filter(array({', '.join(errors)}), e -> e is not null) as errors")
     return Mapping(contract, tuple(fields), into.where, tuple(values), tuple(typed), into.order_by)
 
 

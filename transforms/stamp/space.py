@@ -6,7 +6,7 @@ Runs inside Spark's `mapInArrow`; everything is vectorised on shapely arrays, no
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,11 @@ GIVEN: tuple[tuple[str, pa.DataType, str], ...] = (
 )
 
 
+UNDECLARED = "SY-C113"
+# Names that a person gives when releasing rows; every other geometry code is the check `geometry`.
+CHECKS = {"SY-C101": "required", "SY-C107": "axes", "SY-C108": "axes", "SY-C109": "extent", "SY-C110": "kind", "SY-C112": "valid", UNDECLARED: "crs"}
+
+
 @dataclass(frozen=True)
 class SpacePlan:
     """What a batch's geometries are and what they must become.
@@ -50,6 +55,7 @@ class SpacePlan:
     operation: Any | None
     extent: tuple[float, float, float, float] | None
     max_grid_level: int
+    multi: bool = True
     divisions: tuple[Division, ...] = ()
 
 
@@ -79,41 +85,52 @@ def _stamped(batch: pa.RecordBatch, plan: SpacePlan, index: DivisionIndex) -> li
         divisions[there] = index.codes(done.geoms[there])
     none = ~there
     return [
-        pa.array(shapely.to_wkb(done.geoms, output_dimension=3, flavor="iso"), pa.binary()),
+        pa.array(done.wkb(), pa.binary()),
         pa.StructArray.from_arrays([pa.array(bounds[:, i]) for i in range(4)], fields=list(BBOX), mask=pa.array(none)),
         pa.array(cells, pa.int64()),
         pa.array(codes, pa.string()),
         pa.array(levels, pa.int32()),
         pa.array(divisions, pa.string()),
-        _lists([_errors(done, i, plan) for i in range(len(batch))] if none.any() else None, len(batch), ERROR),
+        _lists(_errors(done) if none.any() else None, len(batch), ERROR),
         _lists([list(n) if n else [] for n in done.notes], len(batch), pa.string()),
     ]
 
 
 def _conformed(batch: pa.RecordBatch, plan: SpacePlan) -> Conformed:
     """Conform all rows; files of one batch may declare different systems, so rows go by system."""
-    assert plan.kind is not None
     wkb = batch.column("raw_geom")
-
-    def conform(part: pa.Array, crs: str | None) -> Conformed:
-        return conform_geometries(part, plan.kind, source_crs=crs, operation=plan.operation, extent=plan.extent)
-
     if plan.crs is not None:
-        return conform(wkb, plan.crs)
+        return _conform(wkb, plan.crs, plan)
     systems = batch.column("crs").dictionary_encode()
-    if len(systems.dictionary) <= 1 and systems.null_count in (0, len(batch)):
-        return conform(wkb, systems.dictionary[0].as_py() if len(systems.dictionary) else None)
     index = systems.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    parts = {i: conform(wkb.filter(pa.array(index == i)), systems.dictionary[i].as_py() if i >= 0 else None) for i in np.unique(index)}
-    return Conformed.scattered(parts, index)
+    present = np.unique(index)
+    names = [systems.dictionary[int(i)].as_py() if i >= 0 else None for i in present]
+    if len(present) == 1:
+        return _conform(wkb, names[0], plan)
+    parts = [_conform(wkb.filter(pa.array(index == i)), name, plan) for i, name in zip(present, names, strict=True)]
+    back = np.argsort(np.argsort(index, kind="stable"), kind="stable")
+    return Conformed(*(np.concatenate([getattr(part, f.name) for part in parts])[back] for f in fields(Conformed)))
 
 
-def _errors(done: Conformed, row: int, plan: SpacePlan) -> list[dict[str, str | None]]:
-    if (error := done.error(row)) is not None:
-        return [error]
-    if done.geoms[row] is None and plan.required:
-        return [error_row("geom", "required", "SY-Q003", None)]
-    return []
+def _conform(wkb: pa.Array, crs: str | None, plan: SpacePlan) -> Conformed:
+    """Conform rows of one declared system; where none is declared and none is set, every geometry is rejected rather than guessed."""
+    assert plan.kind is not None
+    done = conform_geometries(
+        wkb, plan.kind, source_crs=crs or "EPSG:4490", operation=plan.operation, extent=plan.extent, required=plan.required, multi=plan.multi
+    )
+    if crs is not None:
+        return done
+    given = ~np.asarray(wkb.is_null())
+    code, geoms = done.error_code.copy(), done.geoms.copy()
+    code[given], geoms[given] = UNDECLARED, None
+    return replace(done, geoms=geoms, error_code=code)
+
+
+def _errors(done: Conformed) -> list[list[dict[str, str | None]]]:
+    return [
+        [] if code is None else [error_row(field or "geom", CHECKS.get(code, "geometry"), code, value)]
+        for code, field, value in zip(done.error_code, done.error_field, done.error_value, strict=True)
+    ]
 
 
 def _unplaced(size: int) -> list[pa.Array]:

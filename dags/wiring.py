@@ -1,0 +1,45 @@
+"""What the DAGs share: the city's assets, its schedule, and how the Spark application is called. Imports no engine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import Asset
+
+from sanyu.session import submit_arguments
+from sanyu.settings import Settings
+from schemas.city import ordered_sources
+
+ROOT = Path(__file__).resolve().parent.parent
+SETTINGS = Settings.load()
+SOURCES = ordered_sources(Path(SETTINGS.sources_dir))
+TABLES_CHANGED = "core-tables-changed"
+ASSETS = {
+    name: Asset(name=name, uri=f"sanyu://{SETTINGS.city}/{name}")
+    for name in sorted({into.contract for source in SOURCES.values() for into in source.into})
+}
+RELEASE = Asset(name="release", uri=f"sanyu://{SETTINGS.city}/release")
+# The city is looked at as often as its most frequent source asks; a source that has nothing new costs a hash of its files.
+SCHEDULE = min((s.delivery.schedule for s in SOURCES.values() if s.delivery.schedule), default=None)
+
+
+def job() -> str:
+    """Return the path of the Spark application."""
+    return str(ROOT / "jobs" / "__main__.py")
+
+
+def spark_arguments(name: str) -> dict[str, Any]:
+    """Return the arguments of `SparkSubmitOperator` that start our session."""
+    return {"name": name, "conn_id": "spark_default", "verbose": False, **submit_arguments(SETTINGS)}
+
+
+def jobs_output(*arguments: str) -> Any:
+    """Run a small command of `jobs` in a process of its own and return its JSON; its messages go to the task's log."""
+    done = subprocess.run([sys.executable, "-m", "jobs", *arguments], cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise RuntimeError(f"jobs {arguments[0]} ended with exit code {done.returncode}; its message stands above")
+    return json.loads(done.stdout)

@@ -1,0 +1,90 @@
+"""The Spark application that Airflow submits, and the small commands around it: `python -m jobs changed|load|changes|gate-and-publish`.
+
+Settings come from the environment (`SANYU_*`), so the same command runs by hand. Standard output carries one JSON document.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from sanyu.cli.context import Context
+from schemas.messages import SanyuError
+
+
+def changed(context: Context, arguments: argparse.Namespace) -> list[str]:
+    """Return the names of sources with a delivery that is not in the lake; starts no Spark."""
+    from jobs.load import is_loaded
+
+    loading = context.loading(_say)
+    return [s.name for s in context.sources.values() if not is_loaded(loading, s)]
+
+
+def load(context: Context, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Load the named sources and keep the report for `changes`."""
+    from jobs.run import load_all
+
+    reports = load_all(context.loading(_say), [context.source(name) for name in arguments.sources.split(",") if name])
+    found = [r.as_dict() for r in reports]
+    context.lake.store.put(_report_key(arguments.report), json.dumps(found, ensure_ascii=False, default=str).encode())
+    arguments.exit_code = 0 if all(r.is_ok for r in reports) else 3
+    return found
+
+
+def changes(context: Context, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the tables that a load changed, with their row counts."""
+    text = context.lake.store.get(_report_key(arguments.report))
+    found: dict[str, dict[str, int]] = {}
+    for target in (t for report in json.loads(text or b"[]") for t in report["targets"]):
+        if target["loaded"] or target["closed"]:
+            figures = found.setdefault(target["table"], {})
+            for name in ("rows_in", "loaded", "quarantined", "duplicate", "closed"):
+                figures[name] = figures.get(name, 0) + target[name]
+    return found
+
+
+def gate_and_publish(context: Context, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Validate every core table; publish if all hold."""
+    from jobs.gate import gate_all
+    from jobs.publish import published
+
+    loading = context.loading(_say)
+    gates = gate_all(loading, ())
+    if any(g.failed for g in gates):
+        arguments.exit_code = 3
+        return {"gates": [g.as_dict() for g in gates], "release": None}
+    return {"gates": [g.as_dict() for g in gates], "release": published(loading, context.city, context.sources)}
+
+
+COMMANDS = {"changed": changed, "load": load, "changes": changes, "gate-and-publish": gate_and_publish}
+
+
+def main() -> int:
+    """Run one command; a message on stderr and its exit code on an error that a user can act on."""
+    parser = argparse.ArgumentParser(prog="python -m jobs")
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("sources", nargs="?", default="")
+    parser.add_argument("--report", default="manual")
+    arguments = parser.parse_args(namespace=argparse.Namespace(exit_code=0))
+    try:
+        result = COMMANDS[arguments.command](Context(), arguments)
+    except SanyuError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    sys.stdout.write(json.dumps(result, ensure_ascii=False, default=str) + "\n")
+    return int(arguments.exit_code)
+
+
+def _report_key(run_id: str) -> str:
+    return f"runs/{''.join(c if c.isalnum() or c in '-_.+' else '_' for c in run_id)}.json"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"· {text}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Dry run of a source: which files, how many rows about, and how each column would be filled. Starts no Spark and writes nothing."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import tempfile
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from jobs.load import Loading
+from sanyu.lake.landing import fingerprint, read_options
+from sanyu.readers import detect_format, parse
+from schemas.model import Contract
+from schemas.source import Into, Source
+from transforms.conform.mapping import plan_mapping
+
+SAMPLE_LIMIT_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class PlannedTarget:
+    """How one contract would be filled: `columns` are (name, type, expression or – )."""
+
+    table: str
+    key: str
+    where: str | None
+    columns: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a run would do; `files` are (name, bytes, format, rows, estimated where the file is large)."""
+
+    source: str
+    batch_id: str
+    is_known: bool
+    files: tuple[tuple[str, int, str, str], ...]
+    targets: tuple[PlannedTarget, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def planned(loading: Loading, source: Source) -> Planned:
+    """Plan the source; raises as a run would on a wrong definition, a missing file or a column that is not in the files."""
+    found = fingerprint(loading.lake.store, source, loading.data_root, loading.contracts)
+    done = all(loading.lake.ledger.is_done(source.name, found.batch_id, i.contract) for i in source.into)
+    smallest = min(found.files, key=lambda f: f.path.stat().st_size)
+    with tempfile.TemporaryDirectory() as scratch:
+        sample = parse(smallest.path, Path(scratch), read_options(source))
+    rate = sample.row_count / max(1, _content_bytes(smallest.path))
+    files = []
+    for file in found.files:
+        size = file.path.stat().st_size
+        rows = f"{sample.row_count:,}" if file is smallest else f"≈ {round(rate * _content_bytes(file.path)):,}"
+        files.append((file.name, size, source.read.format or detect_format(file.path) or "?", rows))
+    columns = tuple(c.name for c in sample.columns)
+    targets = tuple(_target(source, into, loading.contracts[into.contract], columns) for into in source.into)
+    return Planned(source.name, found.batch_id, done, tuple(files), targets)
+
+
+def _target(source: Source, into: Into, contract: Contract, columns: tuple[str, ...]) -> PlannedTarget:
+    plan_mapping(source, into, contract, columns)
+    rules = into.rules
+    rows = tuple((c.name, c.dtype.value, rules[c.name].expr if c.name in rules else "–") for c in contract.columns)
+    return PlannedTarget(contract.name, into.key or ", ".join(contract.key), into.where, rows)
+
+
+def _content_bytes(path: Path) -> int:
+    """Return about how many bytes a file holds uncompressed; rows are estimated in proportion to it."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return sum(i.file_size for i in archive.infolist())
+    if path.suffix == ".gz":
+        with gzip.open(path) as stream:
+            return sum(len(b) for b in itertools.takewhile(bool, (stream.read(1 << 20) for _ in range(SAMPLE_LIMIT_BYTES >> 20))))
+    return path.stat().st_size

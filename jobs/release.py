@@ -1,0 +1,62 @@
+"""The quarantine as a person works with it: why rows are there, and taking in those that failed one check, by decision."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from jobs.load import Loading, release
+from sanyu.lake import Lake
+from schemas.messages import SanyuError, language
+from schemas.source import Source
+
+Row = dict[str, Any]
+
+
+def quarantine_name(table: str) -> str:
+    """Return the quarantine table of a core table; either name is accepted."""
+    return "quarantine." + table.split(".", 1)[-1]
+
+
+def listed(lake: Lake, table: str, limit: int) -> tuple[list[Row], list[Row]]:
+    """Return the open rows of a quarantine table: counts by reason with an example each, and the newest rows."""
+    text = "message_zh" if language() == "zh" else "message"
+    rows = sorted(_waiting(lake, table), key=lambda r: (r["recorded_at"], r["file_name"], r["row_number"]), reverse=True)
+    reasons: Counter[tuple[str, str, str]] = Counter()
+    examples: dict[tuple[str, str, str], str] = {}
+    for error in (e for row in rows for e in row["errors"]):
+        reason = (error["code"], error["check"], error["field"])
+        reasons[reason] += 1
+        examples[reason] = error[text]
+    summary = [
+        {"code": code, "check": check, "field": field, "rows": count, "example": examples[code, check, field]}
+        for (code, check, field), count in reasons.most_common()
+    ]
+    newest = [
+        {"file": r["file_name"], "row": r["row_number"], "source": r["source_name"], "why": " · ".join(e[text] for e in r["errors"])}
+        for r in rows[:limit]
+    ]
+    return summary, newest
+
+
+def release_rows(loading: Loading, sources: Mapping[str, Source], table: str, check: str, note: str) -> Row:
+    """Load the quarantined rows of a table that failed only `check`, with that check waived; SY-Q011 if there are none."""
+    core = "core." + quarantine_name(table).split(".", 1)[1]
+    waiting = [r for r in _waiting(loading.lake, table) if {e["check"] for e in r["errors"]} == {check}]
+    if not waiting:
+        raise SanyuError("SY-Q011", table=table, check=check)
+    released = 0
+    for source_name, batch_id in sorted({(r["source_name"], r["batch_id"]) for r in waiting}):
+        rows = [(r["file_name"], r["row_number"]) for r in waiting if (r["source_name"], r["batch_id"]) == (source_name, batch_id)]
+        released += release(loading, sources[source_name], core, batch_id, rows, check, note)
+    return {"table": core, "check": check, "released": released, "note": note}
+
+
+def _waiting(lake: Lake, table: str) -> list[Row]:
+    name = quarantine_name(table)
+    if name not in lake.names():
+        return []
+    columns = ["source_name", "batch_id", "file_name", "row_number", "errors", "recorded_at"]
+    found: list[Row] = lake.table(name).to_arrow(columns=columns, where="released_at is null").to_pylist()
+    return found
