@@ -10,7 +10,7 @@ import json
 import sys
 from typing import Any
 
-from sanyu.cli.context import Context
+from jobs.context import Context
 from schemas.messages import SanyuError
 
 

@@ -54,7 +54,11 @@ def spark_conf(settings: Settings) -> dict[str, str]:
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.session.timeZone": "UTC",
-        "spark.sql.ansi.enabled": "true",
+        # A source's expressions meet dirty text: a value that cannot be computed becomes null and is reported by the checks, with its row;
+        # under ANSI rules it would end the batch.
+        "spark.sql.ansi.enabled": "false",
+        "spark.sql.legacy.timeParserPolicy": "CORRECTED",
+        "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
         "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         # About 16 MB a batch at 1 KB a geometry.

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from sanyu.cli import show
-from sanyu.cli.context import Context
+from jobs.context import Context
 from schemas.messages import SanyuError
 
 app = typer.Typer(

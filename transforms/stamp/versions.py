@@ -52,10 +52,10 @@ def decide(incoming: DataFrame, live: DataFrame, instants: Instants) -> DataFram
         .groupBy("entity_id", "new_from", "new_hash")
         .agg(F.array_sort(F.collect_list("old")).alias("versions"))
     )
-    opened = F.expr("element_at(filter(versions, v -> v.valid_to_at is null), 1)")
+    opened = F.expr("try_element_at(filter(versions, v -> v.valid_to_at is null), 1)")
     late_start = (instants.edition > F.col("opened.valid_from_at")) & (F.col("new_from") <= F.col("opened.valid_from_at"))
     placed = gathered.withColumn("opened", opened).withColumn("at", F.when(late_start, instants.edition).otherwise(F.col("new_from")))
-    covering = F.expr("element_at(filter(versions, v -> v.valid_from_at <= at and (v.valid_to_at is null or at < v.valid_to_at)), 1)")
+    covering = F.expr("try_element_at(filter(versions, v -> v.valid_from_at <= at and (v.valid_to_at is null or at < v.valid_to_at)), 1)")
     following = F.expr("array_min(transform(filter(versions, v -> v.valid_from_at > at), v -> v.valid_from_at))")
     found = placed.withColumn("covering", covering).withColumn("following", following)
     decision = (

@@ -1,0 +1,133 @@
+"""What a batch changes in a bitemporal table, rule by rule, on literal rows."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import pytest
+
+from transforms.stamp.versions import CORRECT, END, INSERT, UNCHANGED, Instants, decide, merge_rows
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+FIELDS = ("entity_id", "stamp_id", "valid_from_at", "valid_to_at", "recorded_at", "closed_at", "superseded_at", "row_hash")
+DDL = (
+    "entity_id string, stamp_id string, valid_from_at timestamp, valid_to_at timestamp, recorded_at timestamp, closed_at timestamp, "
+    "superseded_at timestamp, row_hash string"
+)
+
+
+def day(text: str | None) -> dt.datetime | None:
+    return dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC) if text else None
+
+
+def rows(spark: SparkSession, *given: tuple[str, str, str, str | None]) -> DataFrame:
+    """Make rows of (entity, content, valid from, valid to)."""
+    made = [
+        (entity, f"{entity}-{content}-{start}", day(start), day(end), day("2020-01-01"), None, None, content)
+        for entity, content, start, end in given
+    ]
+    return spark.createDataFrame(made, DDL)
+
+
+def decided(spark: SparkSession, live: DataFrame, news: DataFrame, edition: str) -> dict[str, tuple[str, dt.date, dt.date | None]]:
+    found = decide(news, live, Instants(f"{edition}T00:00:00+00:00", "2026-06-01T00:00:00+00:00")).collect()
+    return {
+        r["entity_id"]: (r["decision"], r["effective_from"].date(), r["effective_to"].date() if r["effective_to"] else None) for r in found
+    }
+
+
+DATE = dt.date.fromisoformat
+
+
+@pytest.mark.parametrize(
+    ("live", "news", "edition", "expected"),
+    [
+        pytest.param(None, ("a", "x", "2024-01-01", None), "2024-01-01", (INSERT, DATE("2024-01-01"), None), id="new entity"),
+        pytest.param(
+            [("a", "x", "2024-01-01", None)],
+            ("a", "x", "2025-01-01", None),
+            "2025-01-01",
+            (UNCHANGED, DATE("2025-01-01"), None),
+            id="equal content is unchanged",
+        ),
+        pytest.param(
+            [("a", "x", "2024-01-01", None)],
+            ("a", "y", "2025-01-01", None),
+            "2025-01-01",
+            (END, DATE("2025-01-01"), None),
+            id="a change ends the open version at the edition",
+        ),
+        pytest.param(
+            [("a", "x", "2024-01-01", None)],
+            ("a", "y", "2024-01-01", None),
+            "2024-01-01",
+            (CORRECT, DATE("2024-01-01"), None),
+            id="same start in the same edition is a correction",
+        ),
+        pytest.param(
+            [("a", "x", "2024-01-01", None)],
+            ("a", "y", "2024-01-01", None),
+            "2025-01-01",
+            (END, DATE("2025-01-01"), None),
+            id="a repeated old start does not date a later change",
+        ),
+        pytest.param(
+            [("a", "x", "2024-01-01", "2025-01-01"), ("a", "y", "2025-01-01", None)],
+            ("a", "y", "2024-01-01", None),
+            "2026-01-01",
+            (UNCHANGED, DATE("2026-01-01"), None),
+            id="content of the open version is unchanged whatever start is repeated",
+        ),
+        pytest.param(
+            [("a", "y", "2025-01-01", None)],
+            ("a", "x", "2024-01-01", None),
+            "2024-01-01",
+            (INSERT, DATE("2024-01-01"), DATE("2025-01-01")),
+            id="late news before the first version ends where that begins",
+        ),
+        pytest.param(
+            [("a", "x", "2024-01-01", "2025-01-01"), ("a", "y", "2025-01-01", None)],
+            ("a", "z", "2024-06-01", None),
+            "2024-06-01",
+            (END, DATE("2024-06-01"), DATE("2025-01-01")),
+            id="late news is cut into the version that covered it",
+        ),
+    ],
+)
+def test_decision(
+    spark: SparkSession,
+    live: list[tuple[str, str, str, str | None]] | None,
+    news: tuple[str, str, str, str | None],
+    edition: str,
+    expected: tuple[str, dt.date, dt.date | None],
+) -> None:
+    known = rows(spark, *live) if live else rows(spark, ("other", "x", "2024-01-01", None))
+    assert decided(spark, known, rows(spark, news), edition) == {"a": expected}
+
+
+def test_a_change_and_an_end_touch_only_their_own_rows(spark: SparkSession) -> None:
+    live = rows(spark, ("a", "x", "2024-01-01", None), ("b", "x", "2024-01-01", None), ("c", "x", "2024-01-01", None))
+    news = rows(spark, ("a", "y", "2025-01-01", None), ("b", "x", "2025-01-01", None))
+    instants = Instants("2025-01-01T00:00:00+00:00", "2026-06-01T00:00:00+00:00")
+    gone = live.where("entity_id = 'c'").select("stamp_id")
+    made = merge_rows(news, live, decide(news, live, instants), FIELDS, instants, ended=gone).collect()
+    touched = {r["merge_key"]: (r["valid_to_at"], r["superseded_at"]) for r in made if r["merge_key"]}
+    inserted = [(r["entity_id"], r["row_hash"], r["valid_from_at"], r["valid_to_at"]) for r in made if not r["merge_key"]]
+    edition = dt.datetime(2025, 1, 1)
+    assert touched == {"a-x-2024-01-01": (edition, None), "c-x-2024-01-01": (edition, None)}
+    assert inserted == [("a", "y", edition, None)]
+
+
+def test_late_news_supersedes_the_covering_version_and_keeps_a_shortened_copy(spark: SparkSession) -> None:
+    live = rows(spark, ("a", "x", "2024-01-01", "2025-01-01"), ("a", "y", "2025-01-01", None))
+    news = rows(spark, ("a", "z", "2024-06-01", None))
+    instants = Instants("2024-06-01T00:00:00+00:00", "2026-06-01T00:00:00+00:00")
+    made = merge_rows(news, live, decide(news, live, instants), FIELDS, instants, ended=None).collect()
+    assert [(r["merge_key"], r["superseded_at"]) for r in made if r["merge_key"]] == [("a-x-2024-01-01", dt.datetime(2026, 6, 1))]
+    assert sorted((r["row_hash"], r["valid_from_at"].date(), r["valid_to_at"].date()) for r in made if not r["merge_key"]) == [
+        ("x", DATE("2024-01-01"), DATE("2024-06-01")),
+        ("z", DATE("2024-06-01"), DATE("2025-01-01")),
+    ]
