@@ -15,7 +15,7 @@ from schemas.messages import SanyuError
 
 def connect(store: Store) -> Any:
     """Return an in-memory connection that can `delta_scan` the lake; timestamps are shown in UTC."""
-    config = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    config: dict[str, Any] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
     load(connection, "delta")

@@ -119,8 +119,8 @@ def lease(
     with contextlib.ExitStack() as stack:
         lock = store.host_lock(f"{FOLDER}/{table}")
         if lock is not None:
-            stack.enter_context(_locked(lock, store, table, owner, deadline, poll_s))
-        held = _acquired(store, table, owner, ttl_s, deadline, poll_s, clock)
+            stack.enter_context(_locked(lock, store=store, table=table, owner=owner, deadline=deadline, poll_s=poll_s))
+        held = _acquired(store, table, owner, ttl_s=ttl_s, deadline=deadline, poll_s=poll_s, clock=clock)
         stack.callback(held._release)
         stack.enter_context(_heartbeat(held, ttl_s))
         yield held
@@ -133,7 +133,7 @@ def holder(store: Store, table: str) -> Record | None:
 
 
 @contextlib.contextmanager
-def _locked(path: Path, store: Store, table: str, owner: str, deadline: float, poll_s: float) -> Iterator[None]:
+def _locked(path: Path, *, store: Store, table: str, owner: str, deadline: float, poll_s: float) -> Iterator[None]:
     while True:
         with flocked(path, wait=False) as got:
             if got:
@@ -142,7 +142,7 @@ def _locked(path: Path, store: Store, table: str, owner: str, deadline: float, p
         _wait_or_refuse(holder(store, table), table, owner, deadline, poll_s)
 
 
-def _acquired(store: Store, table: str, owner: str, ttl_s: float, deadline: float, poll_s: float, clock: Callable[[], float]) -> Held:
+def _acquired(store: Store, table: str, owner: str, *, ttl_s: float, deadline: float, poll_s: float, clock: Callable[[], float]) -> Held:
     key = _key(table)
     while True:
         blob = store.read(key)
@@ -193,7 +193,7 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """Return the kernel's start time of a process (clock ticks since boot, Linux), `?` where the kernel doesn't tell, None if it is gone."""
+    """Return a process's start time (Linux: ticks since boot), `?` where the kernel doesn't tell, None if it is gone."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -110,12 +110,12 @@ def _checked_where(where: str, table: str, known: Sequence[str]) -> str:
     """Return the reader's condition as DuckDB's SQL; a column that is not there and anything but one condition is refused."""
     import sqlglot
     from sqlglot import exp
-    from sqlglot.errors import SqlglotError
+    from sqlglot.errors import ParseError, SqlglotError
 
     try:
         tree = sqlglot.parse_one(where, read="duckdb")
     except SqlglotError as error:
-        detail = error.errors[0].get("description", str(error)) if getattr(error, "errors", None) else str(error)
+        detail = error.errors[0]["description"] if isinstance(error, ParseError) and error.errors else str(error)
         raise SanyuError("SY-L009", table=table, where=where, detail=detail) from None
     if not isinstance(tree, exp.Condition) or tree.find(exp.Query):
         raise SanyuError("SY-L009", table=table, where=where, detail="it is not one condition over the rows")

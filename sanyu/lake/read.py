@@ -18,8 +18,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sanyu.lake.ledger import Ledger
 from sanyu.lake.query import BBox, Instant, Query, for_spark
-from sanyu.lake.store import Store, open_store
+from sanyu.lake.store import LocalStore, Store, open_store
 from sanyu.settings import Settings
 from schemas.messages import SanyuError
 
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
     import pyarrow as pa
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
+
+    from sanyu.lake.write import DeltaWriter
 
 LAYERS = ("raw", "core", "mart", "quarantine")
 CRS = "EPSG:4490"
@@ -54,7 +57,7 @@ class Lake:
     """A lake at a folder or `s3a://bucket/prefix`; opening it reads nothing."""
 
     def __init__(self, url: str | Path | None = None, settings: Settings | None = None) -> None:
-        self.settings = settings or (Settings.load() if url is None else Settings.load(lake=_lake_url(url)))
+        self.settings = settings or Settings.load(lake=None if url is None else _lake_url(url))
         self.store: Store = open_store(self.settings.lake if url is None else url, self.settings)
         self._guard = threading.Lock()
 
@@ -70,7 +73,19 @@ class Lake:
         """The connection behind `to_duckdb`: relations of one lake can be joined, and `lake.duckdb.sql(…)` asks anything else."""
         from sanyu.lake import duck
 
-        return duck.connect(self.store)
+        connection: duckdb.DuckDBPyConnection = duck.connect(self.store)
+        return connection
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What happened to each batch and file."""
+        return Ledger(self.store)
+
+    def writer(self, spark: SparkSession) -> DeltaWriter:
+        """Return the writer of this lake's tables in a Spark session."""
+        from sanyu.lake.write import DeltaWriter
+
+        return DeltaWriter(spark, self.store)
 
     def names(self) -> list[str]:
         """Return the names of the tables that are there, sorted by layer, then name."""
@@ -304,6 +319,14 @@ class Table:
             yield
         except duckdb.Error as error:
             raise SanyuError("SY-L011", table=self.name, detail=str(error).splitlines()[0]) from error
+
+
+def open_lake(url: str | Path | None = None, **settings: Any) -> Lake:
+    """Return the lake at an address, by default the settings' own; SY-L001 where it should be a folder and there is none."""
+    lake = Lake(None, Settings.load(**settings, **({} if url is None else {"lake": _lake_url(url)})))
+    if isinstance(lake.store, LocalStore) and not lake.store.root.is_dir():
+        raise SanyuError("SY-L001", path=lake.url)
+    return lake
 
 
 def _lake_url(url: str | Path) -> str:

@@ -41,7 +41,7 @@ class S3Store(Store):
             }
         with self._explained():
             self._session = boto3.Session(profile_name=settings.s3_profile, region_name=self.region, **given)
-            # Path style: an endpoint of one's own has no name per bucket. The checksum headers that botocore adds by itself are refused by some.
+            # Path style: an endpoint of one's own has no name per bucket. Some refuse the checksum headers that botocore adds by itself.
             addressing = {"addressing_style": "path" if self.endpoint else "auto"}
             config = Config(
                 s3=addressing,

@@ -92,13 +92,25 @@ class Store(ABC):
     def storage_options(self) -> dict[str, str]:
         """Return what delta-rs needs to open an address of this store; keys are fresh, so don't keep them for hours."""
 
+    def transaction_version(self, key: str, app_id: str) -> int:
+        """Return the newest Delta transaction that an application has committed to the table at a key; -1 where there is none."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        try:
+            table = DeltaTable(self.uri(key, "s3"), storage_options=self.storage_options() or None)
+        except TableNotFoundError:
+            return -1
+        found = table.transaction_version(app_id)
+        return -1 if found is None else int(found)
+
     def host_lock(self, key: str) -> Path | None:
         """Return the file whose lock excludes all processes that can write this store; None where other machines can, too."""
         return None
 
     @abstractmethod
     def upload(self, path: Path, key: str) -> None:
-        """Bring a local file of any size in; on a folder of the same disk it is a hard link, so treat both as read-only after."""
+        """Bring a copy of a local file of any size in."""
 
     @abstractmethod
     def local(self, key: str) -> Path:
@@ -182,11 +194,7 @@ class LocalStore(Store):
         target = self._path(key)
         target.parent.mkdir(parents=True, exist_ok=True)
         staged = target.with_name(f".{target.name}.{os.getpid()}.part")
-        staged.unlink(missing_ok=True)
-        try:
-            os.link(path.resolve(), staged)
-        except OSError:  # another disk, or a file system without links
-            shutil.copyfile(path, staged)
+        shutil.copyfile(path, staged)
         _sync(staged)
         staged.replace(target)
         _sync(target.parent)

@@ -1,0 +1,241 @@
+"""The append-only account: `raw.ops__ledger` per batch and table, `raw.ops__file` per file, `raw.ops__bridge` per entity link.
+
+Grain: one row per attempt. A rerun after a failure adds rows, it corrects none. Written by delta-rs without a JVM, and by nothing else; a
+flock (local) or conditional writes (S3) order the writers, so appends of several processes are all kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import functools
+import json
+import time
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from sanyu.lake.store import Store, flocked
+from schemas.messages import SanyuError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LEDGER = "raw/ops/ledger"
+FILE = "raw/ops/file"
+BRIDGE = "raw/ops/bridge"
+
+_DONE = ("ok", "warning")
+_STATUSES = (*_DONE, "failed")
+_COMPACT_EVERY = 100
+_TRIES = 8
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """What one step did to one batch in one table. `recorded_at` is an ISO instant, `reasons` and `detail` are JSON.
+
+    Of a batch that `failed`, rows may be held back: then the parts need not sum up to `rows_in`, but may not exceed it.
+    """
+
+    run_id: str
+    recorded_at: str
+    step: str
+    source_name: str
+    batch_id: str
+    table_name: str
+    rows_in: int
+    rows_loaded: int = 0
+    rows_unchanged: int = 0
+    rows_quarantined: int = 0
+    rows_duplicate: int = 0
+    rows_closed: int = 0
+    reasons: str = "{}"
+    delta_version: int | None = None
+    seconds: float = 0.0
+    status: str = "ok"
+    detail: str = "{}"
+
+    def check_balance(self) -> None:
+        """Raise SY-L020 where rows in ≠ loaded + unchanged + quarantined + duplicate; nobody knows then what became of the rest."""
+        if self.status not in _STATUSES:
+            raise ValueError(f"status {self.status!r} is none of {_STATUSES}")
+        parts = (self.rows_loaded, self.rows_unchanged, self.rows_quarantined, self.rows_duplicate)
+        held = self.rows_in - sum(parts)
+        if min(self.rows_in, *parts) < 0 or held < 0 or (held > 0 and self.status in _DONE):
+            raise SanyuError(
+                "SY-L020",
+                source=self.source_name,
+                batch=self.batch_id,
+                table=self.table_name,
+                rows_in=self.rows_in,
+                loaded=self.rows_loaded,
+                unchanged=self.rows_unchanged,
+                quarantined=self.rows_quarantined,
+                duplicate=self.rows_duplicate,
+            )
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """What became of one delivered file: `status` is `ok` or `failed`, the latter with `error_code` and both languages of the message."""
+
+    run_id: str
+    recorded_at: str
+    source_name: str
+    batch_id: str
+    file_name: str
+    size_bytes: int
+    sha256: str
+    status: str
+    rows: int = 0
+    rows_rejected: int = 0
+    encoding: str | None = None
+    crs: str | None = None
+    parser: str | None = None
+    isolation: str | None = None
+    warnings: str = "[]"
+    error_code: str | None = None
+    message: str | None = None
+    message_zh: str | None = None
+
+
+@dataclass(frozen=True)
+class BridgeRow:
+    """A link between a source's key and an entity that matching found."""
+
+    contract: str
+    source_name: str
+    source_key: str
+    entity_id: str
+    kind: str
+    batch_id: str
+    recorded_at: str
+    score: float | None = None
+    evidence: str | None = None
+
+
+class Ledger:
+    """The three tables of a lake; they come into being with their first row."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def append(self, *rows: LedgerRow) -> None:
+        """Record what a step did; SY-L020, and nothing recorded, where one of the rows does not balance."""
+        for row in rows:
+            row.check_balance()
+        self._append(LEDGER, LedgerRow, [asdict(row) for row in rows])
+
+    def append_files(self, rows: Iterable[FileRow]) -> None:
+        """Record what became of files."""
+        self._append(FILE, FileRow, [asdict(row) for row in rows])
+
+    def append_bridge(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Record links, given as mappings with the fields of `BridgeRow`."""
+        self._append(BRIDGE, BridgeRow, [asdict(BridgeRow(**row)) for row in rows])
+
+    def last(self, source_name: str) -> dict[str, Any] | None:
+        """Return the newest row of a source, or None."""
+        rows = self._select(f"source_name = {_text(source_name)} ORDER BY recorded_at DESC LIMIT 1")
+        return rows[0] if rows else None
+
+    def last_by_source(self) -> dict[str, str]:
+        """Return the batch that each source delivered last, by source."""
+        return {row["source_name"]: row["batch_id"] for row in self._select("true ORDER BY recorded_at", "source_name, batch_id")}
+
+    def batch_state(self, source_name: str, batch_id: str, table: str, sequence: int | None = None) -> str:
+        """Return `done` where this batch has been brought into this table, else `absent`.
+
+        With a `sequence` it must be that delivery of the batch: a batch that is delivered again after another has to be loaded again.
+        """
+        match = f"source_name = {_text(source_name)} AND batch_id = {_text(batch_id)} AND table_name = {_text(table)}"
+        rows = self._select(f"{match} AND status IN {_DONE}", "detail")
+        numbers = [json.loads(row["detail"] or "{}").get("sequence") for row in rows]
+        return "done" if numbers and (sequence is None or sequence in numbers) else "absent"
+
+    def is_done(self, source_name: str, batch_id: str, table: str, sequence: int | None = None) -> bool:
+        """Tell whether `batch_state` is `done`."""
+        return self.batch_state(source_name, batch_id, table, sequence) == "done"
+
+    def _select(self, condition: str, columns: str = "*") -> list[dict[str, Any]]:
+        from deltalake import DeltaTable, QueryBuilder
+        from deltalake.exceptions import TableNotFoundError
+
+        try:
+            table = DeltaTable(self._store.uri(LEDGER, "s3"), storage_options=self._store.storage_options() or None)
+        except TableNotFoundError:
+            return []
+        import pyarrow as pa
+
+        found = QueryBuilder().register("ledger", table).execute(f"SELECT {columns} FROM ledger WHERE {condition}").read_all()
+        return list(pa.table(found).to_pylist())
+
+    def _append(self, key: str, kind: type, rows: Sequence[Mapping[str, Any]]) -> None:
+        if not rows:
+            return
+        import pyarrow as pa
+
+        schema = arrow_schema(kind)
+        typed = [{k: dt.datetime.fromisoformat(v) if k.endswith("_at") else v for k, v in row.items()} for row in rows]
+        data = pa.Table.from_pylist(typed, schema=schema)
+        lock = self._store.host_lock(key)
+        with flocked(lock) if lock else contextlib.nullcontext():
+            _write(self._store.uri(key, "s3"), data, kind, self._store.storage_options())
+
+
+def arrow_schema(kind: type) -> pa.Schema:
+    """Return the table schema of a row class: field order and types as annotated, `…_at` as UTC instants."""
+    import pyarrow as pa
+
+    types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+    fields = []
+    for name, hint in _hints(kind).items():
+        options = [t for t in typing.get_args(hint) if t is not type(None)] or [hint]
+        fields.append(
+            pa.field(
+                name,
+                pa.timestamp("us", "UTC") if name.endswith("_at") else types[options[0]],
+                nullable=type(None) in typing.get_args(hint),
+            )
+        )
+    return pa.schema(fields)
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _write(uri: str, data: pa.Table, kind: type, options: dict[str, str]) -> None:
+    """Append in one commit; tried again where another process was first to create the table or to take the version."""
+    from deltalake import DeltaTable, write_deltalake
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
+    summary = (kind.__doc__ or "").splitlines()[0]
+    for turn in range(_TRIES):
+        try:
+            write_deltalake(
+                uri,
+                data,
+                mode="append",
+                name=kind.__name__,
+                description=summary,
+                configuration={"delta.appendOnly": "true"},
+                storage_options=options or None,
+            )
+            break
+        except DeltaError:
+            if turn == _TRIES - 1:
+                raise
+            time.sleep(0.05 * 2**turn)
+    table = DeltaTable(uri, storage_options=options or None)
+    if table.version() and table.version() % _COMPACT_EVERY == 0:
+        # Each append is a file of a few rows. That another process appends meanwhile only puts this off to the next round.
+        with contextlib.suppress(CommitFailedError):
+            table.optimize.compact()
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
