@@ -24,7 +24,7 @@ CONTRACT = Contract(
         Column(field=f.FEMALE_COUNT),
         Column(field=f.HOUSEHOLD_COUNT),
     ),
-    time=TimeStamp(valid_from="reference_on", code="year"),
+    time=TimeStamp(valid_from="stat_year", code="year"),
     space=SpaceStamp(division="own"),
     attribute=AttributeStamp(theme_code="population"),
     checks=(
@@ -45,5 +45,5 @@ CONTRACT = Contract(
         ),
     ),
     security_label=SecurityLabel.INTERNAL,
-    source_note="Without `reference_on` validity starts with the edition of the batch",
+    source_note="Validity starts with the year; the day of counting stands beside it",
 )
