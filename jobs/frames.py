@@ -131,7 +131,8 @@ class Target:
             multi=geometry is None or geometry.multi,
             crs=self.source.read.crs,
             operation=self.source.read.datum_operation,
-            extent=self.extent,
+            extent=self.into.extent or self.extent,
+            to_point=self.into.geometry == "point",
             max_grid_level=self.contract.space.max_grid_level,
             divisions=self.divisions if self.contract.space.division == "within" else (),
         )

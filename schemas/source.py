@@ -62,7 +62,9 @@ class Delivery(Frozen):
     """What a batch is: the `full` set (what is missing has ended) or a `partial` one, its edition time and the zone of naive times."""
 
     snapshot: Literal["full", "partial"] = "full"
-    edition_at: str | None = None  # ISO date or time; start of validity of rows that bring none. Default: the newest file's modification time
+    edition_at: str | None = (
+        None  # ISO date or time; start of validity of rows that bring none. Default: the newest file's modification time
+    )
     time_zone: str = "+08:00"
     schedule: str | None = None
 
@@ -84,6 +86,8 @@ class Into(Frozen):
     where: str | None = None
     key: str | None = None  # SQL; default: feature id, else a digest of the geometry, else of the row
     order_by: str | None = None  # of rows with one key, the one with the largest value wins
+    geometry: Literal["as_is", "point"] = "as_is"  # `point` takes a point on each shape, for tables of points
+    extent: tuple[float, float, float, float] | None = None  # (west, south, east, north) in place of the city's
     near_duplicate_iou: Annotated[float, Field(gt=0, le=1)] | None = None
     match_sheet_edges_m: float | None = None
     columns: dict[str, str | ColumnFrom]

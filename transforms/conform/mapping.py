@@ -146,8 +146,9 @@ def _tags(column: str) -> str:
 def _key(source: Source, into: Into, contract: Contract) -> str:
     if into.key:
         return f"cast(({into.key}) as string)"
-    own = [into.rules[name].expr for name in contract.key if name in into.rules]
-    if own and len(own) == len(contract.key):
+    named = [name for name in contract.key if name not in ("source_name", "source_key")]
+    own = [into.rules[name].expr for name in named if name in into.rules]
+    if own and len(own) == len(named):
         return f"array_join(array({', '.join(f'cast(({expr}) as string)' for expr in own)}), '|')"
     if source.read.format in OSM_FORMATS:
         return "feature_id"

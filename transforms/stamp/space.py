@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import shapely
 
 from schemas.model import GeometryKind
@@ -18,7 +19,7 @@ from schemas.rejection import error_row
 from transforms.conform.geometry import Conformed, conform_geometries
 from transforms.space import beidou
 from transforms.space.hilbert import hilbert_key
-from transforms.stamp.division import Division, DivisionIndex
+from transforms.stamp.division import Division, DivisionIndex, representative_points
 
 ERROR = pa.struct([pa.field(name, pa.string()) for name in ("field", "check", "code", "value", "message", "message_zh")])
 BBOX = pa.struct([pa.field(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
@@ -36,6 +37,7 @@ GIVEN: tuple[tuple[str, pa.DataType, str], ...] = (
 )
 
 
+NULL_ISLAND = [shapely.to_wkb(p, flavor="iso") for p in shapely.from_wkt(["POINT (0 0)", "POINT Z (0 0 0)", "POINT (-0.0 0)", "POINT (0 -0.0)"])]
 UNDECLARED = "SY-C113"
 # Names that a person gives when releasing rows; every other geometry code is the check `geometry`.
 CHECKS = {"SY-C101": "required", "SY-C107": "axes", "SY-C108": "axes", "SY-C109": "extent", "SY-C110": "kind", "SY-C112": "valid", UNDECLARED: "crs"}
@@ -46,7 +48,7 @@ class SpacePlan:
     """What a batch's geometries are and what they must become.
 
     `crs` overrides what the files declare; `operation` names the datum shift where PROJ has no certain one; `extent` is the city's
-    (west, south, east, north) in degrees; `divisions` are those valid at the batch's edition.
+    (west, south, east, north) in degrees; `to_point` takes a point on each shape; `divisions` are those valid at the batch's edition.
     """
 
     kind: GeometryKind | None
@@ -56,6 +58,7 @@ class SpacePlan:
     extent: tuple[float, float, float, float] | None
     max_grid_level: int
     multi: bool = True
+    to_point: bool = False
     divisions: tuple[Division, ...] = ()
 
 
@@ -116,14 +119,24 @@ def _conform(wkb: pa.Array, crs: str | None, plan: SpacePlan) -> Conformed:
     """Conform rows of one declared system; where none is declared and none is set, every geometry is rejected rather than guessed."""
     assert plan.kind is not None
     done = conform_geometries(
-        wkb, plan.kind, source_crs=crs or "EPSG:4490", operation=plan.operation, extent=plan.extent, required=plan.required, multi=plan.multi
+        wkb, GeometryKind.ANY if plan.to_point else plan.kind, source_crs=crs or "EPSG:4490", operation=plan.operation, extent=plan.extent, required=plan.required, multi=plan.multi
     )
+    if plan.to_point:
+        there = ~shapely.is_missing(done.geoms)
+        geoms = done.geoms.copy()
+        geoms[there] = representative_points(done.geoms[there])
+        done = replace(done, geoms=geoms, bounds=shapely.bounds(geoms))
     if crs is not None:
         return done
     given = ~np.asarray(wkb.is_null())
     code, geoms = done.error_code.copy(), done.geoms.copy()
     code[given], geoms[given] = UNDECLARED, None
     return replace(done, geoms=geoms, error_code=code)
+
+
+def without_null_island(wkb: pa.Array) -> pa.Array:
+    """Return the geometries with points at exactly (0, 0) as missing: that is how sources write that there is no position."""
+    return pc.if_else(pc.is_in(wkb, value_set=pa.array(NULL_ISLAND, wkb.type)), pa.scalar(None, wkb.type), wkb)
 
 
 def _errors(done: Conformed) -> list[list[dict[str, str | None]]]:
