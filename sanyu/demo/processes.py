@@ -19,9 +19,11 @@ TAG = "_SANYU_PROCESS_TAG"
 
 def start(command: Sequence[str], tag: str, environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
     """Start a tagged process in its own session, its output appended to the log."""
+    # Airflow renames its processes over the memory that /proc shows as their environment, unless setproctitle is told not to.
+    tags = {TAG: tag, "SPT_NOENV": "1"}
     with log.open("ab") as sink:
         return subprocess.Popen(
-            command, env={**environment, TAG: tag}, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True
+            command, env={**environment, **tags}, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True
         )
 
 
