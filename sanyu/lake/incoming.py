@@ -1,0 +1,175 @@
+"""Which files a source delivers now, and which batch they are: hashing only, nothing is copied or parsed.
+
+A hash is taken over from the lake where name, size and modification time are the same as when it was made.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import sanyu.readers
+from sanyu.lake.store import Store
+from sanyu.readers import FORMATS, Limits, ReadOptions, detect_format
+from sanyu.readers.archive import shapefile_siblings
+from schemas.messages import SanyuError
+from schemas.model import Contract
+from schemas.source import Source
+
+_CHUNK = 1 << 20
+# A file may change again within the resolution of its modification time.
+_SETTLED_NS = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """One file as a source delivers it; `members` are the names and paths of its parts (a shapefile has several, a FileGDB is a folder)."""
+
+    name: str
+    path: Path
+    size_bytes: int
+    sha256: str
+    members: tuple[tuple[str, Path], ...]
+
+    @staticmethod
+    def digest_of(members: Sequence[tuple[str, str]]) -> str:
+        """Return the SHA-256 of a file, or of a list of names and digests where it has several members."""
+        if len(members) == 1:
+            return members[0][1]
+        return hashlib.sha256("".join(f"{digest} {PurePosixPath(name).name}\n" for name, digest in sorted(members)).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """The batch that a source's present files are. `edition_at` is an ISO instant in UTC; `hashes` is what to remember of this run."""
+
+    batch_id: str
+    edition_at: str
+    files: tuple[Incoming, ...]
+    hashes: dict[str, tuple[int, int, str]]
+
+
+def fingerprint(store: Store, source: Source, data_root: Path, contracts: Mapping[str, Contract]) -> Fingerprint:
+    """Return what would be landed, and its batch id: `<date of edition>-<12 hex>`.
+
+    The hex is a digest over the files' content, the source definition and the contract versions. A batch that the lake holds under this
+    digest keeps its id and edition, whatever the files' modification times are by now.
+    """
+    known = json.loads(store.get(_hashes_key(source)) or b"{}")
+    hashes: dict[str, tuple[int, int, str]] = {}
+    files = tuple(_incoming(path, data_root, known, hashes) for path in _resolved(source, data_root))
+    versions = {i.contract: contracts[i.contract].version for i in source.into}
+    content = json.dumps([sorted(f.sha256 for f in files), source.fingerprint, versions], sort_keys=True)
+    digest = hashlib.sha256(content.encode()).hexdigest()[:12]
+    for folder in store.folders(f"landing/{source.name}"):
+        manifest = store.get(f"landing/{source.name}/{folder}/manifest.json") if folder.endswith(digest) else None
+        if manifest is not None:
+            return Fingerprint(folder, json.loads(manifest)["edition_at"], files, hashes)
+    edition = _edition(source, files)
+    return Fingerprint(f"{edition:%Y%m%d}-{digest}", edition.isoformat(timespec="microseconds"), files, hashes)
+
+
+def forget_hashes(store: Store, source: Source) -> None:
+    """Forget all hashes: one of them has turned out to be wrong."""
+    store.delete(_hashes_key(source))
+
+
+def keep_hashes(store: Store, source: Source, found: Fingerprint) -> None:
+    """Remember the hashes of this run for the next one."""
+    text = json.dumps(found.hashes, ensure_ascii=False, indent=0, sort_keys=True).encode()
+    if store.get(_hashes_key(source)) != text:
+        store.put(_hashes_key(source), text)
+
+
+def read_options(source: Source, path: Path | None = None) -> ReadOptions:
+    """Return how the source's files are parsed; without a `format` in the definition the file's content decides (SY-L034 if it can't)."""
+    read = source.read
+    name = read.format or (detect_format(path) if path is not None else None)
+    if name is None:
+        raise SanyuError("SY-L034", file=path.name if path else ", ".join(read.paths), choices=", ".join(FORMATS))
+    return ReadOptions(
+        format=name,
+        layer=read.layer,
+        encoding=read.encoding,
+        crs=read.crs,
+        header=list(read.header) if read.header else None,
+        x=read.x,
+        y=read.y,
+        wkt=read.wkt,
+        delimiter=read.delimiter,
+        limits=Limits(max_seconds=read.max_seconds, max_memory_mb=read.max_memory_mb),
+    )
+
+
+@functools.cache
+def readers_digest() -> str:
+    """Return a digest over the readers' code: parts made by other code are made anew."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(sanyu.readers.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _hashes_key(source: Source) -> str:
+    return f"landing/{source.name}/hashes.json"
+
+
+def _resolved(source: Source, data_root: Path) -> list[Path]:
+    """Return the files that the patterns match, each once, sorted by pattern, then name."""
+    found: dict[Path, None] = {}
+    for pattern in source.read.paths:
+        if PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
+            raise SanyuError("SY-L032", source=source.name, pattern=pattern)
+        matches = [p for p in sorted(data_root.glob(pattern)) if p.is_file() or p.suffix.lower() == ".gdb"]
+        if not matches:
+            raise SanyuError("SY-L031", source=source.name, pattern=pattern, folder=str(data_root))
+        found |= dict.fromkeys(matches)
+    return list(found)
+
+
+def _incoming(path: Path, root: Path, known: Mapping[str, Sequence[object]], hashes: dict[str, tuple[int, int, str]]) -> Incoming:
+    if path.is_dir():
+        paths = sorted(p for p in path.rglob("*") if p.is_file())
+    elif path.suffix.lower() == ".shp":
+        paths = shapefile_siblings(path)
+    else:
+        paths = [path]
+    members = tuple((p.relative_to(root).as_posix(), p) for p in paths)
+    digests = []
+    size = 0
+    for name, member in members:
+        stat = member.stat()
+        size += stat.st_size
+        before = known.get(name)
+        same = before is not None and list(before[:2]) == [stat.st_size, stat.st_mtime_ns]
+        sha = str(before[2]) if before is not None and same else _sha256(member)
+        digests.append((name, sha))
+        if time.time_ns() - stat.st_mtime_ns > _SETTLED_NS:
+            hashes[name] = (stat.st_size, stat.st_mtime_ns, sha)
+    return Incoming(path.relative_to(root).as_posix(), path, size, Incoming.digest_of(digests), members)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _edition(source: Source, files: Sequence[Incoming]) -> dt.datetime:
+    """Return the edition time in UTC: the definition's, in its time zone where it has none, else the newest modification time (seconds)."""
+    given = source.delivery.edition_at
+    if given is None:
+        newest = max(path.stat().st_mtime_ns for f in files for _, path in f.members)
+        return dt.datetime.fromtimestamp(newest // 1_000_000_000, dt.UTC)
+    try:
+        edition = dt.datetime.fromisoformat(given)
+        if edition.tzinfo is None:
+            edition = dt.datetime.fromisoformat(edition.isoformat() + source.delivery.time_zone)
+    except ValueError:
+        raise SanyuError("SY-L035", source=source.name, value=given) from None
+    return edition.astimezone(dt.UTC)
