@@ -9,6 +9,7 @@ import gzip
 import stat
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -59,8 +60,8 @@ class Staged:
     layer: str | None
 
 
-def stage(path: Path, work: Path, options: ReadOptions) -> Staged:
-    """Return the file at a safe path below `work`; SY-R008 to SY-R015 where an archive is damaged, hostile or ambiguous."""
+def stage(path: Path, work: Path, options: ReadOptions, siblings: Sequence[Path] = ()) -> Staged:
+    """Return the file at a safe path below `work`, with the other parts of a shapefile; SY-R008 to SY-R015 where an archive is damaged, hostile or ambiguous."""
     file = path.name
     if path.is_dir():
         target = work / "data.gdb"
@@ -74,20 +75,19 @@ def stage(path: Path, work: Path, options: ReadOptions) -> Staged:
         _gunzip(path, target, options.limits)
     else:
         target.symlink_to(path)
-        if options.format == "xlsx":
+        if options.format == "xlsx" and kind == "zip":
             _check_members(path.name, zipfile_infos(path), options.limits, ratio=True)
-        if options.format == "shapefile":
-            for part in shapefile_siblings(path):
-                if part != path:
-                    (work / f"data{part.suffix.lower()}").symlink_to(part)
+        for part in siblings:
+            (work / f"data{part.suffix.lower()}").symlink_to(part)
     return Staged(target, file, options.layer)
 
 
 def shapefile_siblings(path: Path) -> list[Path]:
-    """Return the parts of a loose shapefile, whatever the case of their suffixes."""
-    found = {
-        part.suffix.lower(): part for part in path.parent.iterdir() if part.stem == path.stem and part.suffix.lower() in SHAPEFILE_PARTS
-    }
+    """Return the other parts of a loose shapefile, whatever the case of their suffixes; links, which could lead anywhere, are left out."""
+    if path.suffix.lower() != ".shp":
+        return []
+    beside = [part for part in path.parent.iterdir() if part.stem == path.stem and part != path and not part.is_symlink()]
+    found = {part.suffix.lower(): part for part in beside}
     return [found[suffix] for suffix in SHAPEFILE_PARTS if suffix in found]
 
 

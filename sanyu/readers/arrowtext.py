@@ -34,4 +34,6 @@ def _timestamps(array: pa.Array) -> pa.Array:
 def _text(value: Any) -> str:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    return json.dumps(value, ensure_ascii=False, default=lambda item: base64.b64encode(item).decode() if isinstance(item, bytes) else str(item))
+    return json.dumps(
+        value, ensure_ascii=False, default=lambda item: base64.b64encode(item).decode() if isinstance(item, bytes) else str(item)
+    )

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,15 @@ from typing import Any
 from sanyu.readers import sandbox
 from sanyu.readers.model import Limits, ReadOptions
 from schemas.messages import SanyuError
+
+
+@dataclass(frozen=True)
+class _Request:
+    path: Path
+    siblings: list[Path]
+    out_dir: Path
+    work: Path
+    options: ReadOptions
 
 
 class _Unwanted(MetaPathFinder):
@@ -28,7 +38,6 @@ def main() -> None:
     if "--probe" in sys.argv:
         sys.stdout.write(" ".join(sandbox.confine([], [], Limits())))
         return
-    request = json.loads(sys.stdin.read())
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints must not be taken for an answer
 
@@ -37,14 +46,21 @@ def main() -> None:
         answers.flush()
 
     sys.meta_path.insert(0, _Unwanted())
-    path, out_dir, work = (Path(request[name]) for name in ("path", "out_dir", "work"))
-    options = ReadOptions.from_dict(request["options"])
-    held = sandbox.confine([Path(p) for p in request["read"]], [out_dir, work], options.limits)
+    asked = json.loads(sys.stdin.read())
+    request = _Request(
+        path=Path(asked["path"]),
+        siblings=[Path(part) for part in asked["siblings"]],
+        out_dir=Path(asked["out_dir"]),
+        work=Path(asked["work"]),
+        options=ReadOptions.from_dict(asked["options"]),
+    )
+    path, options = request.path, request.options
+    held = sandbox.confine([path, *request.siblings], [request.out_dir, request.work], options.limits)
     missing = [name for name in sandbox.PROTECTIONS if name not in held]
     try:
         if missing and options.strict:
             raise SanyuError("SY-R027", file=path.name, missing=", ".join(missing))
-        parsed = _parse(path, out_dir, work, options, held, lambda rows: answer(rows=rows))
+        parsed = _parse(request, held, lambda rows: answer(rows=rows))
     except SanyuError as error:
         answer(error=error.code, params=error.params)
     except (MemoryError, RecursionError) as error:
@@ -57,18 +73,19 @@ def main() -> None:
         answer(parsed=parsed)
 
 
-def _parse(path: Path, out_dir: Path, work: Path, options: ReadOptions, held: set[str], progress: Callable[[int], None]) -> dict[str, Any]:
+def _parse(request: _Request, held: set[str], progress: Callable[[int], None]) -> dict[str, Any]:
     from sanyu.readers.archive import stage
     from sanyu.readers.content import check_content
 
-    staged = stage(path, work, options)
+    options = request.options
+    staged = stage(request.path, request.work, options, request.siblings)
     if options.format != "filegdb":
         check_content(staged.path, staged.file, options)
 
     from sanyu.readers.sink import RawSink
 
     missing = [name for name in sandbox.PROTECTIONS if name not in held]
-    sink = RawSink(out_dir, staged.file, options.limits, progress)
+    sink = RawSink(request.out_dir, staged.file, options.limits, progress)
     if missing:
         sink.note("SY-R083", missing=", ".join(missing))
     parser = _reader(options.format)(staged, options, sink)

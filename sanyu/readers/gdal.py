@@ -76,7 +76,14 @@ def guarded(staged: Staged, options: ReadOptions, call: Any) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return call()
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError, RuntimeError, ValueError, OSError) as error:
+    except (
+        pyogrio.errors.DataSourceError,
+        pyogrio.errors.DataLayerError,
+        pyogrio.errors.FeatureError,
+        RuntimeError,
+        ValueError,
+        OSError,
+    ) as error:
         detail = re.sub(r"\S*/\.work/\S*", staged.file, str(error))[:300]
         raise SanyuError("SY-R020", file=staged.file, format=options.format, detail=detail) from None
 
@@ -90,6 +97,8 @@ def choose_layer(staged: Staged) -> str:
         if staged.layer not in layers:
             raise SanyuError("SY-R015", file=staged.file, layer=staged.layer, choices=choices)
         return staged.layer
+    if not layers:
+        raise SanyuError("SY-R020", file=staged.file, format=options.format, detail="it has no layer")
     if len(layers) != 1:
         raise SanyuError("SY-R014", file=staged.file, choices=choices)
     return layers[0]

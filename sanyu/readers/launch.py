@@ -97,12 +97,12 @@ def _check_request(path: Path, options: ReadOptions) -> None:
 
 
 def _request(path: Path, out_dir: Path, work: Path, options: ReadOptions) -> bytes:
-    read = shapefile_siblings(path) if options.format == "shapefile" else []
+    siblings = shapefile_siblings(path) if options.format == "shapefile" else []
     request = {
         "path": str(path),
         "out_dir": str(out_dir),
         "work": str(work),
-        "read": [str(path), *(str(part.resolve()) for part in read)],
+        "siblings": [str(part) for part in siblings],
         "options": asdict(options),
     }
     return json.dumps(request).encode()

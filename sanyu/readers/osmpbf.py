@@ -45,7 +45,7 @@ class _Reader:
         """Take the next element of the stream."""
         if element.is_area():
             if not element.from_way() and (attributes := self._areas.pop(element.orig_id(), None)) is not None:
-                self._add(attributes, f"r{element.orig_id()}", lambda: self._wkb.create_multipolygon(element))
+                self._add(attributes, f"r{element.orig_id()}", lambda: self._area(element))
         elif not element.tags:
             return
         elif element.is_node():
@@ -68,21 +68,31 @@ class _Reader:
             name = f"r{number}"
             self._sink.add(self._row, attributes, None, name, RowError("SY-R060", feature=name))
 
+    def _area(self, area: Any) -> str:
+        try:
+            return str(self._wkb.create_multipolygon(area))
+        except RuntimeError:
+            raise RowError("SY-R060", feature=f"r{area.orig_id()}") from None
+
     def _way(self, way: Any) -> str:
+        missing = [f"n{node.ref}" for node in way.nodes if not node.location.valid()]
+        if missing:
+            raise RowError("SY-R059", feature=f"w{way.id}", missing=", ".join(missing[:5]))
+        if len(way.nodes) < 2:
+            raise RowError("SY-R055", detail="a line needs two positions")
         is_closed = way.is_closed() and len(way.nodes) >= 4
         if is_closed and osm.is_area({tag.k: tag.v for tag in way.tags}):
             line = bytes.fromhex(self._wkb.create_linestring(way, osmium.geom.use_nodes.ALL))
             # little-endian line string → polygon of one ring: the positions are the same
             return (b"\x01\x03\0\0\0\x01\0\0\0" + line[5:]).hex()
-        return str(self._wkb.create_linestring(way))
+        return str(self._wkb.create_linestring(way, osmium.geom.use_nodes.ALL))
 
     def _add(self, attributes: dict[str, str], name: str, make: Any) -> None:
         self._row += 1
         try:
             made = make()
-        except (RuntimeError, osmium.InvalidLocationError) as error:
-            missing = str(error)[:100]
-            self._sink.add(self._row, attributes, None, name, RowError("SY-R059", feature=name, missing=missing))
+        except RowError as error:
+            self._sink.add(self._row, attributes, None, name, error)
             return
         self._sink.add(self._row, attributes, None if made is None else bytes.fromhex(made), name)
 

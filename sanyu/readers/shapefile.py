@@ -27,8 +27,25 @@ _HEADER = 100
 _BATCH_ROWS = 20_000
 _TYPES = {"C": "text", "N": "number", "F": "number", "D": "date", "L": "boolean", "M": "memo"}
 # the byte "language driver ID" of the .dbf header
-_LANGUAGE_DRIVERS = {0x4D: "gb18030", 0x7A: "gb18030", 0x4F: "big5", 0x78: "big5", 0x03: "cp1252", 0x57: "cp1252", 0x01: "cp437", 0x02: "cp850"}
-_CODE_PAGES = {"936": "gb18030", "54936": "gb18030", "gbk": "gb18030", "gb2312": "gb18030", "950": "big5", "65001": "utf-8", "1252": "cp1252"}
+_LANGUAGE_DRIVERS = {
+    0x4D: "gb18030",
+    0x7A: "gb18030",
+    0x4F: "big5",
+    0x78: "big5",
+    0x03: "cp1252",
+    0x57: "cp1252",
+    0x01: "cp437",
+    0x02: "cp850",
+}
+_CODE_PAGES = {
+    "936": "gb18030",
+    "54936": "gb18030",
+    "gbk": "gb18030",
+    "gb2312": "gb18030",
+    "950": "big5",
+    "65001": "utf-8",
+    "1252": "cp1252",
+}
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,11 @@ def test_lying_crs_is_found_and_not_used(read, write):
 
 
 def test_crs_member_is_read_also_after_the_features(read, write):
-    text = '{"features":[' + feature(POINT) + '],"crs":{"type":"name","properties":{"name":"urn:ogc:def:crs:EPSG::4490"}},"type":"FeatureCollection"}'
+    text = (
+        '{"features":['
+        + feature(POINT)
+        + '],"crs":{"type":"name","properties":{"name":"urn:ogc:def:crs:EPSG::4490"}},"type":"FeatureCollection"}'
+    )
     assert read(write("a.geojson", text), "geojson").parsed.declared_crs == "EPSG:4490"
 
 
@@ -146,7 +150,9 @@ def test_topojson_arcs_are_joined_and_collapsed_rings_rejected(read, write):
 
 
 def test_topojson_with_several_objects_needs_a_layer(read, write):
-    path = write("a.json", json.dumps({**TOPOLOGY, "objects": {"p": TOPOLOGY["objects"]["b"], "q": {"type": "Point", "coordinates": [0, 0]}}}))
+    path = write(
+        "a.json", json.dumps({**TOPOLOGY, "objects": {"p": TOPOLOGY["objects"]["b"], "q": {"type": "Point", "coordinates": [0, 0]}}})
+    )
     with pytest.raises(SanyuError, match=r"SY-R014.*p, q"):
         read(path, "topojson")
     assert read(path, "topojson", layer="q").wkt() == "POINT (100 30)"
@@ -214,7 +220,12 @@ def test_overpass_multipolygons_are_assembled_from_pieces(read, write):
         relation(6, (99, "outer"), type="boundary"),
     )
     got = read(write("a.json", text), "overpass")
-    assert [(row["feature_id"], row["error_code"]) for row in got.rows] == [("r7", None), ("r8", "SY-R060"), ("r9", None), ("r6", "SY-R059")]
+    assert [(row["feature_id"], row["error_code"]) for row in got.rows] == [
+        ("r7", None),
+        ("r8", "SY-R060"),
+        ("r9", None),
+        ("r6", "SY-R059"),
+    ]
     assembled = shapely.from_wkb(got.rows[0]["geom"])
     assert (assembled.area, len(assembled.interiors), assembled.is_valid) == (15.5, 1, True)
     assert got.wkt(2) == "MULTILINESTRING ((0 0, 4 0, 4 4), (0 0, 0 4, 4 4))"

@@ -45,7 +45,7 @@ def test_byte_order_mark_is_no_part_of_the_first_name(read, write, encoding):
 
 
 def test_wrong_encoding_override_rejects_the_rows_with_field_and_text(read, write):
-    got = read(write("a.csv", "id,name\n1,abc\n2,".encode() + "杭州".encode("gbk") + b"\n"), "csv", encoding="utf-8")
+    got = read(write("a.csv", b"id,name\n1,abc\n2," + "杭州".encode("gbk") + b"\n"), "csv", encoding="utf-8")
     assert got.codes == [None, "SY-R051"]
     assert got.rows[1]["error_params"] == {"file": "a.csv", "row": 3, "field": "name", "encoding": "utf-8"}
     assert got.rows[1]["attributes"] == {"id": "2", "name": r"\xba\xbc\xd6\xdd"}
@@ -164,7 +164,9 @@ def test_gtfs_shapes_are_lines_in_sequence_and_a_lone_point_is_rejected(read, tm
 
 
 def test_plain_parquet_is_text_by_column(read, tmp_path):
-    table = pa.table({"n": [1, None], "t": [datetime.datetime(2024, 1, 2, 3, 4, 5), None], "v": [1.5, 0.1], "x": [1.0, 2.0], "y": [3.0, 4.0]})
+    table = pa.table(
+        {"n": [1, None], "t": [datetime.datetime(2024, 1, 2, 3, 4, 5), None], "v": [1.5, 0.1], "x": [1.0, 2.0], "y": [3.0, 4.0]}
+    )
     pq.write_table(table, tmp_path / "a.parquet")
     got = read(tmp_path / "a.parquet", "parquet", x="x", y="y")
     assert got.rows[0]["attributes"] == {"n": "1", "t": "2024-01-02T03:04:05", "v": "1.5", "x": "1", "y": "3"}
