@@ -17,8 +17,6 @@ from schemas.model import Contract, GeometryKind, History
 from schemas.source import Into, Source
 from schemas.stamp import table_fields
 from transforms.conform.mapping import plan_mapping
-from transforms.entity.duplicates import near_duplicates
-from transforms.entity.edges import matched_edges
 from transforms.stamp.division import Division
 from transforms.stamp.space import SpacePlan
 from transforms.stamp.stamp import Delivered, row_hash_sql, stamped, without_repeats
@@ -57,6 +55,11 @@ def raw_rows(spark: SparkSession, parts: Sequence[Part], source: Source, batch_i
         "error_code",
         "error_params",
     )
+
+
+def only_rows(spark: SparkSession, raw: DataFrame, rows: Sequence[tuple[str, int]]) -> DataFrame:
+    """Return the raw rows with these files and row numbers."""
+    return raw.join(F.broadcast(spark.createDataFrame(list(rows), "file_name string, row_number bigint")), ["file_name", "row_number"])
 
 
 @dataclass(frozen=True)
@@ -144,9 +147,13 @@ def screen(raw: DataFrame, target: Target, batch: Delivered) -> Screening:
     mapping = plan_mapping(target.source, into, contract, target.known_columns)
     rows = screened(stamped(raw, mapping, target.space, batch), contract, target.waived)
     if into.match_sheet_edges_m is not None:
+        from transforms.entity.edges import matched_edges
+
         rows = matched_edges(rows.persist(), into.match_sheet_edges_m).withColumn("row_hash", F.expr(row_hash_sql(contract)))
     rows, repeats = without_repeats(rows, newest_wins=into.order_by is not None)
     if into.near_duplicate_iou is not None and contract.geometry and contract.geometry.kind is GeometryKind.POLYGON:
+        from transforms.entity.duplicates import near_duplicates
+
         marked = near_duplicates(rows.persist(), into.near_duplicate_iou)
         repeats = repeats.unionByName(marked.where("duplicate_of is not null").drop("duplicate_of"), allowMissingColumns=True)
         rows = marked.where("duplicate_of is null").drop("duplicate_of")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.report import SourceReport, TargetReport
 from sanyu.lake import Lake
-from sanyu.lake.deliveries import sequence
-from sanyu.lake.landing import Landed, land
+from sanyu.lake.deliveries import deliveries, sequence
+from sanyu.lake.landing import Landed, fingerprint, land, landed_batch
 from schemas.messages import SanyuError
 from schemas.model import Contract, History
 from schemas.source import Into, Source
@@ -63,6 +63,35 @@ def run(loading: Loading, source: Source) -> SourceReport:
     return _report(source, landed, targets, started)
 
 
+def is_loaded(loading: Loading, source: Source) -> bool:
+    """Tell whether the source's present files are the delivery that was loaded last; hashes files, starts no Spark."""
+    found = fingerprint(loading.lake.store, source, loading.data_root, loading.contracts)
+    delivered = deliveries(loading.lake.store, source.name)
+    if not delivered or delivered[-1] != found.batch_id:
+        return False
+    return all(loading.lake.ledger.is_done(source.name, found.batch_id, i.contract, len(delivered)) for i in source.into)
+
+
+def release(loading: Loading, source: Source, table: str, batch_id: str, rows: list[tuple[str, int]], check: str, note: str) -> int:
+    """Load quarantined rows `(file, row number)` of a batch again with one check waived, and return how many came in."""
+    from jobs.frames import only_rows, screen, table_rows
+
+    landed = landed_batch(loading.lake.store, source, batch_id)
+    into = next(i for i in source.into if i.contract == table)
+    contract = loading.contracts[table]
+    load = _Load(loading, source, landed, 1)
+    raw = only_rows(loading.spark(), load.raw_table().where(f"batch_id = '{batch_id}'"), rows)
+    screening = screen(raw, load.for_target(into, contract, waived=(check,)), load.delivered(into))
+    try:
+        good = screening.counts().good
+        write = replace(load.write(contract.version), release=loading.run_id)
+        load.writer.commit_entities(contract, table_rows(screening, contract), write, load.instants, full=False, count=good)
+        load.writer.mark_released(f"quarantine/{contract.domain}/{contract.entity}", write, check, note, loading.recorded_at)
+    finally:
+        screening.release()
+    return good
+
+
 @dataclass(frozen=True)
 class _Load:
     """One delivery of one source on its way."""
@@ -86,11 +115,18 @@ class _Load:
         from jobs.frames import Part, raw_rows
 
         self.loading.progress(f"{self.source.name} → {self.source.raw_table}")
-        path = f"raw/{self.source.source.domain}/{self.source.name}"
+        path = self._raw_path
         parts = [Part(p.uri, p.file_name, p.crs) for p in self.landed.parts]
         if not self.writer.committed(path, self.write()):
             self.writer.append_raw(path, raw_rows(self.loading.spark(), parts, self.source, self.landed.batch_id), self.write())
-        return self.writer.read(path).where(f"batch_id = '{self.landed.batch_id}'")
+        return self.raw_table().where(f"batch_id = '{self.landed.batch_id}'")
+
+    @property
+    def _raw_path(self) -> str:
+        return f"raw/{self.source.source.domain}/{self.source.name}"
+
+    def raw_table(self) -> DataFrame:
+        return self.writer.read(self._raw_path)
 
     def target(self, into: Into, raw: DataFrame) -> TargetReport:
         """Bring the delivery into one core table and account for every row."""
@@ -100,7 +136,7 @@ class _Load:
         contract = self.loading.contracts[into.contract]
         self.loading.progress(f"{self.source.name} → {contract.name}")
         write = self.write(contract.version)
-        screening = screen(raw, self._target(into, contract), self._delivered(into))
+        screening = screen(raw, self.for_target(into, contract), self.delivered(into))
         try:
             counts = screening.counts()
             share = counts.rejected / counts.selected if counts.selected else 0.0
@@ -139,11 +175,11 @@ class _Load:
         if contract.history is not History.ENTITY:
             return writer.commit_facts(contract, rows, write, count=count)
         if writer.committed(contract.path, write) or not writer.exists(contract.path):
-            return writer.commit_entities(contract, rows, write, self._instants, full=False, count=count)
+            return writer.commit_entities(contract, rows, write, self.instants, full=False, count=count)
         full = is_full(self.source, contract, self.landed.failed_files)
         live = writer.live(contract, self.source.name)
         found = identify(contract, rows, screening.keys, live, self.landed.edition_at, full=full)
-        outcome = writer.commit_entities(contract, found.rows, write, self._instants, full=full, count=count, ended=found.ended)
+        outcome = writer.commit_entities(contract, found.rows, write, self.instants, full=full, count=count, ended=found.ended)
         if found.links is not None:
             self.loading.lake.ledger.append_bridge(
                 bridge_rows(found.links, contract, self.source.name, write.batch_id, self.loading.recorded_at)
@@ -151,22 +187,22 @@ class _Load:
         return outcome
 
     @property
-    def _instants(self) -> Instants:
+    def instants(self) -> Instants:
         from transforms.stamp.versions import Instants
 
         return Instants(self.landed.edition_at, self.loading.recorded_at)
 
-    def _delivered(self, into: Into) -> Delivered:
+    def delivered(self, into: Into) -> Delivered:
         from transforms.stamp.stamp import Delivered
 
         return Delivered(
             batch_id=self.landed.batch_id,
-            instants=self._instants,
+            instants=self.instants,
             time_zone=self.source.delivery.time_zone,
             unreadable=into is self.source.into[0],
         )
 
-    def _target(self, into: Into, contract: Contract) -> Target:
+    def for_target(self, into: Into, contract: Contract, waived: tuple[str, ...] = ()) -> Target:
         from jobs.frames import Target
 
         needs_divisions = contract.space.division == "within" and contract.geometry is not None
@@ -177,6 +213,7 @@ class _Load:
             known_columns=tuple(self.landed.columns),
             extent=self.loading.extent,
             divisions=divisions(self.loading.lake, self.landed.edition_at) if needs_divisions else (),
+            waived=waived,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ from rich.table import Table
 from jobs.report import SourceReport
 from schemas.messages import language
 
-console = Console()
+# A pipe or a log has no width of its own; tables are not folded for it.
+console = Console(width=None if sys.stdout.isatty() else 180)
 STATUS_STYLE = {"ok": "green", "warning": "yellow", "failed": "red", "unchanged": "dim"}
 
 
@@ -30,7 +32,7 @@ def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any
     """Print rows under headings; `right` names the columns of numbers."""
     shown = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for name in columns:
-        shown.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        shown.add_column(name, justify="right" if name in right else "left", no_wrap=name in right, overflow="fold")
     for row in rows:
         shown.add_row(*(number(v) for v in row))
     console.print(shown)

@@ -9,6 +9,7 @@ import datetime as dt
 import functools
 import hashlib
 import json
+import zoneinfo
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -137,7 +138,7 @@ def _incoming(path: Path, root: Path, known: Mapping[str, Sequence[object]], has
     if path.is_dir():
         paths = sorted(p for p in path.rglob("*") if p.is_file())
     elif path.suffix.lower() == ".shp":
-        paths = shapefile_siblings(path)
+        paths = [path, *shapefile_siblings(path)]
     else:
         paths = [path]
     members = tuple((p.relative_to(root).as_posix(), p) for p in paths)
@@ -169,7 +170,14 @@ def _edition(source: Source, files: Sequence[Incoming]) -> dt.datetime:
     try:
         edition = dt.datetime.fromisoformat(given)
         if edition.tzinfo is None:
-            edition = dt.datetime.fromisoformat(edition.isoformat() + source.delivery.time_zone)
-    except ValueError:
+            edition = edition.replace(tzinfo=_zone(source.delivery.time_zone))
+    except (ValueError, zoneinfo.ZoneInfoNotFoundError):
         raise SanyuError("SY-L035", source=source.name, value=given) from None
     return edition.astimezone(dt.UTC)
+
+
+def _zone(name: str) -> dt.tzinfo:
+    """Return a fixed offset such as +08:00 or an IANA zone such as America/Los_Angeles."""
+    if name[:1] in "+-":
+        return dt.datetime.fromisoformat(f"2000-01-01T00:00:00{name}").tzinfo or dt.UTC
+    return zoneinfo.ZoneInfo(name)

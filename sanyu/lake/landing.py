@@ -27,7 +27,7 @@ from schemas.messages import SanyuError, render
 from schemas.model import Contract
 from schemas.source import Source
 
-__all__ = ["Fingerprint", "Landed", "fingerprint", "land", "read_options"]
+__all__ = ["Fingerprint", "Landed", "fingerprint", "land", "landed_batch", "read_options"]
 
 PARSED = "landing/_parsed"
 _CHUNK = 1 << 20
@@ -71,6 +71,15 @@ def land(
         drift=_drift(store, source, found.batch_id, files),
         uri_of=store.uri,
     )
+
+
+def landed_batch(store: Store, source: Source, batch_id: str) -> Landed:
+    """Return a batch that landed before, from its manifest; raises SanyuError SY-L036 where there is none."""
+    folder = f"landing/{source.name}/{batch_id}"
+    files, manifest = _complete(store, folder), store.get(f"{folder}/manifest.json")
+    if files is None or manifest is None:
+        raise SanyuError("SY-L036", source=source.name, batch=batch_id)
+    return Landed(source.name, batch_id, json.loads(manifest)["edition_at"], tuple(files), False, (), store.uri)
 
 
 def _complete(store: Store, folder: str) -> list[LandedFile] | None:

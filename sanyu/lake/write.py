@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, SparkSession
+from deltalake import DeltaTable as DeltaLog
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
-
 from quality.delta import constraints, table_properties
 from quality.spark import spark_schema
+
 from sanyu.lake.lease import Held, lease
 from sanyu.lake.store import Store
 from schemas.model import Contract
@@ -28,9 +28,8 @@ from transforms.stamp.versions import CORRECT, END, INSERT, UNCHANGED, Instants,
 TARGET_FILE_BYTES = 32 << 20
 BYTES_PER_ROW = 320  # of a stamped row in Parquet with zstd, measured on roads and buildings; only steers the number of files
 QUARANTINE_COLUMNS = (
-    "source_name string, batch_id string, run_id string, contract string, file_name string, row_number bigint, feature_id string, "
-    "errors array<struct<field:string,check:string,code:string,value:string,message:string,message_zh:string>>, "
-    "attributes map<string,string>, geom binary, recorded_at timestamp, released_at timestamp, release_note string"
+    *("source_name", "batch_id", "run_id", "contract", "file_name", "row_number", "feature_id", "errors", "attributes", "geom"),
+    *("recorded_at", "released_at", "release_note"),
 )
 
 
@@ -43,10 +42,11 @@ class Write:
     run_id: str
     sequence: int
     contract_version: int = 1
+    release: str = ""  # set for quarantined rows that a person released: a write of its own beside the delivery's
 
     @property
     def app_id(self) -> str:
-        return f"sanyu/{self.source_name}"
+        return f"sanyu/{self.source_name}{f'/release/{self.release}' if self.release else ''}"
 
     @property
     def metadata(self) -> str:
@@ -84,11 +84,14 @@ class DeltaWriter:
         """Return the newest version of a table, None where there is no table."""
         if not self.exists(path):
             return None
-        return int(DeltaTable.forPath(self._spark, self.uri(path)).history(1).head()["version"])
+        return int(DeltaTable.forPath(self._spark, self.uri(path)).history(1).collect()[0]["version"])
 
     def committed(self, path: str, write: Write) -> bool:
         """Tell whether this write is already in the table's log."""
-        return self.exists(path) and self._store.transaction_version(path, write.app_id) >= write.sequence
+        if not self.exists(path):
+            return False
+        log = DeltaLog(self._store.uri(path, scheme="s3"), storage_options=self._store.storage_options() or None)
+        return (log.transaction_version(write.app_id) or 0) >= write.sequence
 
     def append_raw(self, path: str, rows: DataFrame, write: Write) -> None:
         """Write a batch's raw rows; a second call for the batch replaces them by themselves."""
@@ -96,8 +99,18 @@ class DeltaWriter:
 
     def append_quarantine(self, path: str, rows: DataFrame, write: Write) -> None:
         """Add rejected rows to a quarantine table."""
-        shaped = rows.select(*(f.name for f in StructType.fromDDL(QUARANTINE_COLUMNS).fields))
+        shaped = rows.select(*QUARANTINE_COLUMNS)
         self._once(path, shaped, write, partition=None)
+
+    def mark_released(self, path: str, write: Write, check: str, note: str, recorded_at: str) -> None:
+        """Note in a quarantine table that the batch's rows that failed only `check` were taken in, when, and why."""
+        only = F.expr(f"forall(errors, e -> e.check = '{check}') and released_at is null and batch_id = '{write.batch_id}'")
+        with self._held(path, write) as held:
+            held.check()
+            DeltaTable.forPath(self._spark, self.uri(path)).update(
+                only & (F.col("source_name") == write.source_name),
+                {"released_at": F.lit(recorded_at).cast("timestamp"), "release_note": F.lit(note)},
+            )
 
     def commit_entities(
         self, contract: Contract, rows: DataFrame, write: Write, instants: Instants, *, full: bool, count: int, ended: DataFrame | None = None
@@ -156,8 +169,9 @@ class DeltaWriter:
         for key, value in table_properties(contract).items():
             builder = builder.property(key, value)
         builder.comment(contract.grain).execute()
-        for name, expression in constraints(contract).items():
-            self._spark.sql(f"alter table delta.`{self.uri(contract.path)}` add constraint {name} check ({expression})")
+        # Delta takes a commit for each constraint, so they are one: which column it was, the row checks have said before.
+        checks = " and ".join(f"({expression})" for expression in constraints(contract).values())
+        self._spark.sql(f"alter table delta.`{self.uri(contract.path)}` add constraint contract check ({checks})")
 
     def _merge(
         self, contract: Contract, rows: DataFrame, live: DataFrame, write: Write, instants: Instants, ended: DataFrame | None, held: Held
@@ -180,7 +194,7 @@ class DeltaWriter:
                 gone.unpersist()
 
     def _execute_merge(self, contract: Contract, changes: DataFrame, write: Write, fields: tuple[str, ...]) -> None:
-        touched = {
+        touched: dict[str, str | Column] = {
             "valid_to_at": "coalesce(c.valid_to_at, t.valid_to_at)",
             "closed_at": "coalesce(c.closed_at, t.closed_at)",
             "superseded_at": "c.superseded_at",

@@ -13,7 +13,6 @@ from pyspark.sql import functions as F
 
 from schemas.model import Contract
 from transforms.entity.identity import stamp_id_sql
-from transforms.entity.matching import match_frames
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,8 @@ def identify(contract: Contract, rows: DataFrame, delivered_keys: DataFrame, liv
     arrived = keyed.where("not is_known")
     if contract.matching is None or vanished.isEmpty() or arrived.isEmpty():
         return Identified(_restamped(keyed), vanished.select("stamp_id"), None)
+    from transforms.entity.matching import match_frames
+
     links = match_frames(vanished, arrived, contract.matching).persist()
     same = links.where("kind = 'same'").select(F.col("new_key").alias("source_key"), F.col("old_entity_id").alias("kept_id"))
     renamed = keyed.join(F.broadcast(same), "source_key", "left").withColumn("entity_id", F.coalesce("kept_id", "entity_id"))

@@ -5,7 +5,7 @@ Runs inside Spark's `mapInArrow`; everything is vectorised on shapely arrays, no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -62,7 +62,7 @@ class SpacePlan:
     divisions: tuple[Division, ...] = ()
 
 
-def stamp_space(batches: Iterator[pa.RecordBatch], plan: SpacePlan) -> Iterator[pa.RecordBatch]:
+def stamp_space(batches: Iterable[pa.RecordBatch], plan: SpacePlan) -> Iterator[pa.RecordBatch]:
     """Give each batch the columns of `GIVEN` in place of those of `TAKEN`."""
     index = DivisionIndex(plan.divisions)
     for batch in batches:
@@ -101,7 +101,7 @@ def _stamped(batch: pa.RecordBatch, plan: SpacePlan, index: DivisionIndex) -> li
 
 def _conformed(batch: pa.RecordBatch, plan: SpacePlan) -> Conformed:
     """Conform all rows; files of one batch may declare different systems, so rows go by system."""
-    wkb = batch.column("raw_geom")
+    wkb = without_null_island(batch.column("raw_geom"))
     if plan.crs is not None:
         return _conform(wkb, plan.crs, plan)
     systems = batch.column("crs").dictionary_encode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -57,7 +57,7 @@ def _mapped(raw: DataFrame, mapping: Mapping, batch: Delivered) -> DataFrame:
 
 
 def _placed(mapped: DataFrame, space: SpacePlan) -> DataFrame:
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         return stamp_space(batches, space)
 
     needed = mapped.drop("attributes", "error_code", "error_params")
