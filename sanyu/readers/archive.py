@@ -61,7 +61,10 @@ class Staged:
 
 
 def stage(path: Path, work: Path, options: ReadOptions, siblings: Sequence[Path] = ()) -> Staged:
-    """Return the file at a safe path below `work`, with the other parts of a shapefile; SY-R008 to SY-R015 where an archive is damaged, hostile or ambiguous."""
+    """Return the file at a safe path below `work`, with the other parts of a shapefile.
+
+    SY-R008 to SY-R015 where an archive is damaged, hostile or ambiguous.
+    """
     file = path.name
     if path.is_dir():
         target = work / "data.gdb"
@@ -155,7 +158,7 @@ def _check_size(file: str, member: str, unpacked: int, packed: int, limits: Limi
     raise SanyuError("SY-R012", file=file, member=member, found=found, limit=limit, setting=setting)
 
 
-def _copy(source: IO[bytes], target: Path, file: str, member: str, packed: int, limits: Limits, before: int = 0) -> int:
+def _copy(source: IO[bytes], target: Path, *, file: str, member: str, packed: int, limits: Limits, before: int = 0) -> int:
     """Copy with counting; return the bytes of this and what came `before`."""
     written = 0
     with target.open("xb") as sink:
@@ -171,7 +174,7 @@ def _copy(source: IO[bytes], target: Path, file: str, member: str, packed: int, 
 def _gunzip(path: Path, target: Path, limits: Limits) -> None:
     try:
         with gzip.open(path) as source:
-            _copy(source, target, path.name, path.stem, path.stat().st_size, limits)  # type: ignore[arg-type]
+            _copy(source, target, file=path.name, member=path.stem, packed=path.stat().st_size, limits=limits)  # type: ignore[arg-type]
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise SanyuError("SY-R008", file=path.name, detail=str(error)[:120]) from None
 
@@ -202,7 +205,9 @@ def _unzip(path: Path, work: Path, options: ReadOptions) -> Staged:
             for member, place in members.items():
                 info = by_name[member]
                 with archive.open(info) as source:
-                    total = _copy(source, place, path.name, member, info.compress_size, options.limits, total)
+                    total = _copy(
+                        source, place, file=path.name, member=member, packed=info.compress_size, limits=options.limits, before=total
+                    )
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, FileExistsError) as error:
         raise SanyuError("SY-R008", file=path.name, detail=f"{member}: {str(error)[:120]}") from None
     return Staged(target, path.name if len(by_name) == 1 else f"{path.name}/{chosen.rstrip('/')}", layer)

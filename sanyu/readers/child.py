@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mimetypes
 import os
 import sys
 from collections.abc import Callable
@@ -102,6 +103,7 @@ def _reader(name: str) -> Callable[..., str]:
     elif name == "gtfs":
         from sanyu.readers.gtfs import read_gtfs as reader
     elif name == "xlsx":
+        mimetypes.knownfiles.clear()  # on import openpyxl would read the system's lists, which lie beyond the fence
         from sanyu.readers.xlsx import read_xlsx as reader
     elif name in ("geojson", "nominatim"):
         from sanyu.readers.geojson import read_geojson, read_nominatim

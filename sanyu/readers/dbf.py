@@ -91,7 +91,7 @@ class Dbf:
                 if field.kind == "C":
                     part = np.ascontiguousarray(chunk[:, field.start : field.start + field.width])
                     for index in np.flatnonzero((part >= 0x80).any(axis=1)):
-                        yield whole_characters(part[index].tobytes())
+                        yield _uncut(part[index].tobytes().rstrip(b"\0"), field.width, "utf-8")
 
     def column(self, field: Field, rows: npt.NDArray[np.int64], encoding: str) -> tuple[pa.Array, list[int]]:
         """Return the trimmed text of a field for some records, blank ones null, and the positions that could not be decoded."""
@@ -101,7 +101,7 @@ class Dbf:
         if (part < 0x80).all():
             array = pc.cast(pa.array(fixed, pa.binary()), pa.string())
         else:
-            texts = [whole_characters(value, encoding).decode(encoding, "surrogateescape") for value in fixed.tolist()]
+            texts = [_uncut(value, field.width, encoding).decode(encoding, "surrogateescape") for value in fixed.tolist()]
             damaged = [index for index, text in enumerate(texts) if escaped(text) is not text]
             array = pa.array([escaped(text) for text in texts], pa.string())
         array = pc.utf8_trim(array, " \t\0\r\n")
@@ -112,10 +112,9 @@ class Dbf:
         return pc.if_else(pc.equal(array, ""), pa.scalar(None, pa.string()), array), damaged
 
 
-def whole_characters(value: bytes, encoding: str = "utf-8") -> bytes:
-    """Return the value without padding, and without half a character at its end where the field's width cut it."""
-    value = value.rstrip(b" \0")
-    if value.isascii():
+def _uncut(value: bytes, width: int, encoding: str) -> bytes:
+    """Return the value without half a character at its end, if it fills its field: the width may have cut it."""
+    if len(value) < width or value.isascii() or value[-1] < 0x80:
         return value
     if encoding == "utf-8":
         tail = next((i for i in range(1, 4) if len(value) >= i and value[-i] >= 0xC0), 0)

@@ -174,11 +174,11 @@ def crs_name(text: str | None) -> str | None:
 def refuse_doctype(path: Path, file: str) -> None:
     """Raise SY-R007 where an XML document has a DOCTYPE; entities can be declared nowhere else. Reads no further than the root element."""
 
-    class _Root(Exception):
+    class _RootReachedError(Exception):
         pass
 
     def root(*_: object) -> None:
-        raise _Root
+        raise _RootReachedError
 
     def doctype(*_: object) -> None:
         raise SanyuError("SY-R007", file=file)
@@ -189,7 +189,7 @@ def refuse_doctype(path: Path, file: str) -> None:
     try:
         with path.open("rb") as stream:
             parser.ParseFile(stream)
-    except _Root:
+    except _RootReachedError:
         return
     except expat.ExpatError as error:
         raise SanyuError("SY-R020", file=file, format="gml", detail=str(error)) from None

@@ -29,7 +29,7 @@ def read_geojson(staged: Staged, options: ReadOptions, sink: RawSink) -> str:
             raise SanyuError("SY-R023", file=staged.file, format="geojson", detail="it is a list")
         first = True
         while stream.peek():
-            members, row = _read_object(stream, sink, row, options, collects=first)
+            members, row = _read_object(stream, sink, row, collects=first)
             first = False
     finally:
         stream.close()
@@ -37,10 +37,10 @@ def read_geojson(staged: Staged, options: ReadOptions, sink: RawSink) -> str:
     return _PARSER
 
 
-def _read_object(stream: jsontext.Stream, sink: RawSink, row: int, options: ReadOptions, *, collects: bool) -> tuple[dict[str, Any], int]:
+def _read_object(stream: jsontext.Stream, sink: RawSink, row: int, *, collects: bool) -> tuple[dict[str, Any], int]:
     """Read one top-level object and return its members but `features`, and the last row number."""
     if not collects:
-        _add_feature(stream.value(), row + 1, sink, options)
+        _add_feature(stream.value(), row + 1, sink)
         return {}, row + 1
     members: dict[str, Any] = {}
     is_collection = False
@@ -52,7 +52,7 @@ def _read_object(stream: jsontext.Stream, sink: RawSink, row: int, options: Read
             is_collection = True
             for feature in stream.items():
                 row += 1
-                _add_feature(feature, row, sink, options)
+                _add_feature(feature, row, sink)
         else:
             members[str(name)] = stream.value()
         if stream.peek() != "}":
@@ -64,11 +64,11 @@ def _read_object(stream: jsontext.Stream, sink: RawSink, row: int, options: Read
         members = {**members, "type": "Feature", "geometry": dict(members), "properties": {}}
     elif kind != "Feature":
         raise SanyuError("SY-R023", file=sink.file, format="geojson", detail="it has no `features`")
-    _add_feature(members, row + 1, sink, options)
+    _add_feature(members, row + 1, sink)
     return members, row + 1
 
 
-def _add_feature(feature: Any, row: int, sink: RawSink, options: ReadOptions) -> None:
+def _add_feature(feature: Any, row: int, sink: RawSink) -> None:
     if not isinstance(feature, dict) or ("geometry" not in feature and "properties" not in feature):
         error = RowError("SY-R058", detail="it has neither geometry nor properties")
         sink.add(row, {RAW_TEXT: jsontext.exact(feature)[:RAW_TEXT_LIMIT]}, error=error)
@@ -76,16 +76,14 @@ def _add_feature(feature: Any, row: int, sink: RawSink, options: ReadOptions) ->
     properties = feature.get("properties")
     attributes = jsontext.attributes_of(properties) if isinstance(properties, dict) else {}
     identity = jsontext.attribute_text(feature.get("id"))
-    add_with_geometry(sink, row, attributes, feature.get("geometry"), identity, options)
+    add_with_geometry(sink, row, attributes, feature.get("geometry"), identity)
 
 
-def add_with_geometry(
-    sink: RawSink, row: int, attributes: dict[str, str], geometry: Any, identity: str | None, options: ReadOptions
-) -> None:
+def add_with_geometry(sink: RawSink, row: int, attributes: dict[str, str], geometry: Any, identity: str | None) -> None:
     """Add a row with a GeoJSON geometry; where that is broken, its text is kept in `_raw`."""
     damaged = _undecoded(attributes)
     try:
-        wkb = sink.writer.from_geojson(geometry, options.limits.max_wkb_depth)
+        wkb = sink.writer.from_geojson(geometry, sink.limits.max_wkb_depth)
         if damaged:
             raise RowError("SY-R051", field=damaged, encoding=sink.encoding)
     except RowError as error:
@@ -148,6 +146,6 @@ def read_nominatim(staged: Staged, options: ReadOptions, sink: RawSink) -> str:
             geometry = {"type": "Point", "coordinates": [place["lon"], place["lat"]]}
         kind, number = str(place.get("osm_type", ""))[:1].lower(), place.get("osm_id")
         identity = f"{kind}{number}" if kind in ("n", "w", "r") and number is not None else None
-        add_with_geometry(sink, row, jsontext.attributes_of(place), geometry, identity, options)
+        add_with_geometry(sink, row, jsontext.attributes_of(place), geometry, identity)
     sink.declared_crs = _WGS84
     return "sanyu Nominatim"

@@ -223,17 +223,17 @@ def check(values: npt.NDArray[np.object_], limits: Limits) -> Checked:
         except RowError as error:
             checked.errors[index] = error
             safe[index] = None
-    asked = np.not_equal(safe, None)
+    asked = _present(safe)
     geometries = shapely.from_wkb(safe, on_invalid="ignore")
-    readable = np.not_equal(geometries, None)
-    for index in np.flatnonzero(asked & ~readable):
-        checked.errors[int(index)] = RowError("SY-R055", detail=_reason(safe[index]))
+    readable = _present(geometries)
+    for position in np.flatnonzero(asked & ~readable).tolist():
+        checked.errors[position] = RowError("SY-R055", detail=_reason(safe[position]))
     coordinates, owner = shapely.get_coordinates(geometries, include_z=True, return_index=True)
     has_z = shapely.has_z(geometries)
     finite = np.isfinite(coordinates[:, :2]).all(axis=1) & (np.isfinite(coordinates[:, 2]) | ~has_z[owner])
-    for index in np.unique(owner[~finite]):
-        checked.errors[int(index)] = RowError("SY-R054")
-        readable[index] = False
+    for position in np.unique(owner[~finite]).tolist():
+        checked.errors[position] = RowError("SY-R054")
+        readable[position] = False
     geometries[~readable] = None
     bounds = shapely.bounds(geometries)
     with np.errstate(invalid="ignore"):
@@ -242,6 +242,10 @@ def check(values: npt.NDArray[np.object_], limits: Limits) -> Checked:
     checked.outside_degrees = int(outside.sum())
     checked.wkb = shapely.to_wkb(geometries, output_dimension=3, byte_order=1, flavor="iso")
     return checked
+
+
+def _present(values: npt.NDArray[np.object_]) -> npt.NDArray[np.bool_]:
+    return np.array([value is not None for value in values], dtype=bool)
 
 
 def _reason(wkb: bytes) -> str:

@@ -52,7 +52,10 @@ def attributes_of(members: dict[str, Any]) -> dict[str, str]:
 
 
 def file_encoding(path: Path, options: ReadOptions, sink: RawSink) -> str:
-    """Return the encoding: the override, a byte order mark's, UTF-8 (RFC 8259, 8.1), or what the statistics say of a file that breaks the rule."""
+    """Return the encoding: the override, a byte order mark's, UTF-8 (RFC 8259, 8.1).
+
+    For a file that breaks the rule, the statistics decide, with a warning.
+    """
     if options.encoding:
         sink.encoding = textencoding.known_encoding(options.encoding, sink.file)
         return sink.encoding

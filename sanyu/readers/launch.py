@@ -59,7 +59,7 @@ def parse(path: Path, out_dir: Path, options: ReadOptions, progress: Callable[[i
                 cwd=work,
                 start_new_session=True,
             )
-        parsed = _converse(child, _request(path, out_dir, work, options), path, out_dir, options, progress or _ignore)
+        parsed = _converse(child, path, out_dir, options, progress or _ignore)
     except BaseException:
         _kill(child)
         _remove_results(out_dir)
@@ -96,12 +96,12 @@ def _check_request(path: Path, options: ReadOptions) -> None:
         raise SanyuError("SY-R004", file=path.name, format=options.format, found="device")
 
 
-def _request(path: Path, out_dir: Path, work: Path, options: ReadOptions) -> bytes:
+def _request(path: Path, out_dir: Path, options: ReadOptions) -> bytes:
     siblings = shapefile_siblings(path) if options.format == "shapefile" else []
     request = {
         "path": str(path),
         "out_dir": str(out_dir),
-        "work": str(work),
+        "work": str(out_dir / _WORK),
         "siblings": [str(part) for part in siblings],
         "options": asdict(options),
     }
@@ -133,14 +133,12 @@ def _environment(name: str, work: Path) -> dict[str, str]:
     return child_environment(**extra)
 
 
-def _converse(
-    child: subprocess.Popen[bytes], request: bytes, path: Path, out_dir: Path, options: ReadOptions, progress: Callable[[int], None]
-) -> Parsed:
+def _converse(child: subprocess.Popen[bytes], path: Path, out_dir: Path, options: ReadOptions, progress: Callable[[int], None]) -> Parsed:
     """Hand over the request and follow the answers until the child ends or its time is over."""
     assert child.stdin is not None
     assert child.stdout is not None
     with contextlib.suppress(BrokenPipeError):
-        child.stdin.write(request)
+        child.stdin.write(_request(path, out_dir, options))
         child.stdin.close()
     deadline = time.monotonic() + options.limits.max_seconds
     pending = b""

@@ -55,8 +55,8 @@ class Limits:
 class ReadOptions:
     """How a file is to be read.
 
-    `layer` is a layer, sheet, feature class or the member of a zip. `encoding` and `crs` override what the file declares. `header` names the
-    columns of a CSV without header row. `x`, `y`, `wkt` name coordinate columns of a table; they stay among the attributes.
+    `layer` is a layer, sheet, feature class or the member of a zip. `encoding` and `crs` override what the file declares. `header` names
+    the columns of a CSV without header row. `x`, `y`, `wkt` name coordinate columns of a table; they stay among the attributes.
     `strict` refuses the file where the machine cannot isolate the parser.
     """
 

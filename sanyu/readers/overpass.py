@@ -20,8 +20,9 @@ _MAX_PARENTS = 8
 
 
 def read_overpass(staged: Staged, options: ReadOptions, sink: RawSink) -> str:
-    """Read an answer of `out body`, `out geom`, `out center` or `out meta`; `row_number` is the position in `elements`, `feature_id` n/w/r + id.
+    """Read an answer of `out body`, `out geom`, `out center` or `out meta`.
 
+    `row_number` is the position in `elements`, `feature_id` n, w or r and the id.
     Attributes are the tags, and `@id`, `@type`, `@timestamp`, `@version` … where given. Coordinates are EPSG:4326.
     """
     answer = jsontext.load(staged.path, options, sink)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,15 @@ _BATCH_ROWS = 20_000
 _WGS84 = "EPSG:4326"
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """Which columns are attributes, which one is the geometry, and which ones hold coordinates."""
+
+    names: list[str]
+    primary: str | None
+    chosen: tuple[str, ...]
+
+
 def read_parquet(staged: Staged, options: ReadOptions, sink: RawSink) -> str:
     """Read a file; the primary geometry column becomes `geom`, and of a plain file the columns named by `x`, `y` or `wkt`."""
     try:
@@ -38,29 +47,27 @@ def read_parquet(staged: Staged, options: ReadOptions, sink: RawSink) -> str:
     names = [name for name in schema.names if name != primary]
     for name in names:
         sink.columns[name] = str(schema.field(name).type)
-    chosen = () if primary else geometry_columns(names, options, staged.file)
+    layout = _Layout(names, primary, () if primary else geometry_columns(names, options, staged.file))
     row = 0
     try:
         for batch in source.iter_batches(_BATCH_ROWS, use_threads=False):
-            row = _add(batch, row, names, primary, chosen, options, sink)
+            _add(batch, row, layout, sink)
+            row += len(batch)
     except (pa.ArrowException, OSError) as error:
         raise SanyuError("SY-R020", file=staged.file, format=options.format, detail=str(error)[:300]) from None
     return f"pyarrow {pa.__version__}"
 
 
-def _add(
-    batch: pa.RecordBatch, row: int, names: list[str], primary: str | None, chosen: Sequence[str], options: ReadOptions, sink: RawSink
-) -> int:
-    texts = {name: as_text(batch.column(batch.schema.get_field_index(name))) for name in names}
-    wkbs: npt.NDArray[np.object_] = np.full(batch.num_rows, None, dtype=object)
+def _add(batch: pa.RecordBatch, row: int, layout: _Layout, sink: RawSink) -> None:
+    texts = {name: as_text(batch.column(batch.schema.get_field_index(name))) for name in layout.names}
+    wkbs: npt.NDArray[np.object_] = np.full(len(batch), None, dtype=object)
     errors: dict[int, RowError] = {}
-    if primary is not None:
-        wkbs[:] = batch.column(batch.schema.get_field_index(primary)).to_pylist()
-    elif chosen:
-        wkbs, errors = coordinate_geometry([texts[name].to_pylist() for name in chosen], chosen, options.limits)
-    numbers = np.arange(row + 1, row + 1 + batch.num_rows)
-    sink.add_arrays(numbers, None, text_map(names, [texts[name] for name in names], batch.num_rows), wkbs, errors)
-    return row + batch.num_rows
+    if layout.primary is not None:
+        wkbs[:] = batch.column(batch.schema.get_field_index(layout.primary)).to_pylist()
+    elif layout.chosen:
+        wkbs, errors = coordinate_geometry([texts[name].to_pylist() for name in layout.chosen], layout.chosen, sink.limits)
+    attributes = text_map(layout.names, [texts[name] for name in layout.names], len(batch))
+    sink.add_arrays(np.arange(row + 1, row + 1 + len(batch)), None, attributes, wkbs, errors)
 
 
 def _primary(geo: dict[str, Any], schema: pa.Schema, sink: RawSink) -> str:

@@ -1,6 +1,7 @@
 """Shapefiles (ESRI white paper, 1998): geometries by GDAL, the attribute table by our own reader.
 
-The two halves are joined by record index here, so that a cut-off or mismatched file gives every row that is left, and a reason for the others.
+The two halves are joined by record index here, so that a cut-off or mismatched file gives every row that is left, and a reason for the
+others.
 """
 
 from __future__ import annotations
@@ -120,7 +121,10 @@ def _shapes(staged: Staged, options: ReadOptions) -> Iterator[bytes | None]:
 
 
 def _encoding(dbf: Dbf, path: Path, options: ReadOptions, sink: RawSink) -> str:
-    """Return the override, what the .cpg says, what the values' statistics or the language driver say (with a warning where none is certain)."""
+    """Return the override, or what the .cpg says, or what the values are.
+
+    Where the values are not plainly UTF-8, the header's language driver or else the statistics decide, with a warning.
+    """
     if options.encoding:
         sink.encoding = textencoding.known_encoding(options.encoding, sink.file)
         return sink.encoding

@@ -47,7 +47,8 @@ def text_map(names: Sequence[str], columns: Sequence[pa.Array], size: int) -> pa
 class RawSink:
     """Collect the rows of one file and write them in parts.
 
-    `closed_rings` and `columns` are filled by the readers; `declared_crs` too. Rows arrive singly through `add` or as arrays through `add_arrays`.
+    The readers fill in `columns`, `declared_crs` and `encoding`, and write geometries with `writer`, which counts the rings that it closes.
+    Rows arrive singly through `add` or as arrays through `add_arrays`; the order of arrival is kept if `flush` stands between.
     """
 
     def __init__(self, out_dir: Path, file: str, limits: Limits, progress: Callable[[int], None]) -> None:

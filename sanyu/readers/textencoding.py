@@ -36,15 +36,16 @@ def detect(pieces: Iterable[bytes]) -> tuple[str, bool]:
         return "utf-8", True
     if good >= _MOSTLY * len(foreign):
         return "utf-8", False
-    chinese = [piece for piece in foreign if _decodes(piece, "gb18030")]
+    chinese = [piece for piece in foreign if _decodes(piece, "gb18030", cut=True)]
     if len(chinese) >= _MOSTLY * len(foreign) and _share_of_common_hanzi(chinese) >= _COMMON_HANZI:
         return "gb18030", False
     return "latin-1", False
 
 
-def _decodes(piece: bytes, encoding: str) -> bool:
+def _decodes(piece: bytes, encoding: str, *, cut: bool = False) -> bool:
+    """Say whether the piece is text of the encoding; if `cut`, half a character at its end is allowed."""
     try:
-        piece.decode(encoding)
+        codecs.getincrementaldecoder(encoding)().decode(piece, final=not cut)
     except UnicodeDecodeError:
         return False
     return True
@@ -54,7 +55,7 @@ def _share_of_common_hanzi(pieces: list[bytes]) -> float:
     """Return the share of GB 2312 level 1 (lead B0–D7, trail A1–FE) and of its symbols (A1–A9) among the double-byte characters."""
     common = total = 0
     for piece in pieces:
-        for character in piece.decode("gb18030"):
+        for character in piece.decode("gb18030", "ignore"):
             if character < "\x80":
                 continue
             code = character.encode("gb18030")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import mimetypes
 import warnings
 import zipfile
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
-mimetypes.knownfiles.clear()  # openpyxl would read the system's lists, which the child may not
-import openpyxl  # noqa: E402
+import openpyxl
 
 from sanyu.readers.archive import Staged
 from sanyu.readers.csvfile import check_header

@@ -39,8 +39,8 @@ class Outcome:
 def read(tmp_path: Path) -> Callable[..., Outcome]:
     """Return a function that parses a file into a fresh folder and loads the parts."""
 
-    def run(path: Path, format: str, **options: Any) -> Outcome:
-        parsed = parse(path, tmp_path / "out", ReadOptions(format=format, **options))
+    def run(path: Path, fmt: str, **options: Any) -> Outcome:
+        parsed = parse(path, tmp_path / "out", ReadOptions(format=fmt, **options))
         rows = [row for part in parsed.parts for row in pq.read_table(part).to_pylist()]
         for row in rows:
             row["attributes"] = dict(row["attributes"])

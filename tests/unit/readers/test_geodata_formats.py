@@ -32,33 +32,33 @@ DRIVERS = {
 }
 
 
-def made(folder: Path, format: str) -> Path:
-    name, driver = DRIVERS[format]
+def made(folder: Path, fmt: str) -> Path:
+    name, driver = DRIVERS[fmt]
     folder.mkdir(exist_ok=True)
     FRAME.to_file(folder / name, driver=driver)
     return folder / name
 
 
-@pytest.mark.parametrize("format", ["gpkg", "flatgeobuf", "gml", "filegdb"])
-def test_features_come_through(read, tmp_path, format):
-    path = made(tmp_path / "in", format)
-    assert detect_format(path) == format
-    got = read(path, format)
+@pytest.mark.parametrize("fmt", ["gpkg", "flatgeobuf", "gml", "filegdb"])
+def test_features_come_through(read, tmp_path, fmt):
+    path = made(tmp_path / "in", fmt)
+    assert detect_format(path) == fmt
+    got = read(path, fmt)
     rows = sorted(got.rows, key=lambda row: row["attributes"]["name"])
     assert [row["attributes"]["name"] for row in rows] == ["乙楼", "甲楼"]
     assert [(row["attributes"]["floors"], row["attributes"]["height_m"]) for row in rows] == [("12", "0.1"), ("6", "18.5")]
     assert [shapely.from_wkb(row["geom"]).bounds for row in rows] == [(2, 2, 3, 3), (0, 0, 1, 1)]
     assert got.parsed.declared_crs == "EPSG:4490"
-    assert DRIVERS[format][1] in got.parsed.parser
+    assert DRIVERS[fmt][1] in got.parsed.parser
 
 
-@pytest.mark.parametrize("format", ["gpkg", "geojson"])
-def test_member_of_a_zip_is_found(read, tmp_path, format):
-    path = made(tmp_path / "in", format)
+@pytest.mark.parametrize("fmt", ["gpkg", "geojson"])
+def test_member_of_a_zip_is_found(read, tmp_path, fmt):
+    path = made(tmp_path / "in", fmt)
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.write(path, f"资料/{path.name}")
-    assert detect_format(tmp_path / "a.zip") == format
-    assert read(tmp_path / "a.zip", format).parsed.row_count == 2
+    assert detect_format(tmp_path / "a.zip") == fmt
+    assert read(tmp_path / "a.zip", fmt).parsed.row_count == 2
 
 
 def test_zipped_geodatabase_is_read(read, tmp_path):
@@ -126,8 +126,8 @@ def test_dxf_is_read(read, write):
 def test_gml_axes_are_put_east_first(read, write):
     text = """<?xml version="1.0"?>
 <c:FeatureCollection xmlns:c="http://example.org/c" xmlns:gml="http://www.opengis.net/gml">
-<gml:featureMember><c:poi><c:name>甲</c:name><c:geom><gml:Point srsName="urn:ogc:def:crs:EPSG::4490"><gml:pos>30 120</gml:pos></gml:Point></c:geom>
-</c:poi></gml:featureMember></c:FeatureCollection>"""
+<gml:featureMember><c:poi><c:name>甲</c:name><c:geom><gml:Point srsName="urn:ogc:def:crs:EPSG::4490">
+<gml:pos>30 120</gml:pos></gml:Point></c:geom></c:poi></gml:featureMember></c:FeatureCollection>"""
     assert read(write("a.gml", text), "gml").wkt() == "POINT (120 30)"
 
 

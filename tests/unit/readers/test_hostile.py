@@ -31,33 +31,33 @@ BUILT_IN = [
 ]
 
 
-def refused(path, format, tmp_path, **options):
+def refused(path, fmt, tmp_path, **options):
     with pytest.raises(SanyuError) as caught:
-        parse(path, tmp_path / "out", ReadOptions(format=format, **options))
+        parse(path, tmp_path / "out", ReadOptions(format=fmt, **options))
     assert path.name in caught.value.message("en")
     assert path.name in caught.value.message("zh")
     assert [item.name for item in (tmp_path / "out").glob("**/*")] == []
     return caught.value.code
 
 
-@pytest.mark.parametrize("format", BUILT_IN)
-def test_virtual_dataset_is_refused_under_any_name(write, tmp_path, format):
-    path = write(f"a.{format}", VRT)
+@pytest.mark.parametrize("fmt", BUILT_IN)
+def test_virtual_dataset_is_refused_under_any_name(write, tmp_path, fmt):
+    path = write(f"a.{fmt}", VRT)
     assert detect_format(path) is None
-    assert refused(path, format, tmp_path) == "SY-R005"
+    assert refused(path, fmt, tmp_path) == "SY-R005"
 
 
-@pytest.mark.parametrize("format", BUILT_IN)
-def test_empty_file_is_refused(write, tmp_path, format):
-    assert refused(write(f"a.{format}", b""), format, tmp_path) == "SY-R002"
+@pytest.mark.parametrize("fmt", BUILT_IN)
+def test_empty_file_is_refused(write, tmp_path, fmt):
+    assert refused(write(f"a.{fmt}", b""), fmt, tmp_path) == "SY-R002"
 
 
-@pytest.mark.parametrize("format", ["geojson", "overpass", "csv", "gml", "gpkg"])
-def test_error_page_is_refused(write, tmp_path, format):
+@pytest.mark.parametrize("fmt", ["geojson", "overpass", "csv", "gml", "gpkg"])
+def test_error_page_is_refused(write, tmp_path, fmt):
     page = "<!DOCTYPE html>\n<html><body>504 Gateway Timeout</body></html>"
     path = write("answer.json", page)
     assert detect_format(path) is None
-    assert refused(path, format, tmp_path) == "SY-R004"
+    assert refused(path, fmt, tmp_path) == "SY-R004"
 
 
 @pytest.mark.parametrize(
@@ -153,10 +153,10 @@ def test_workbook_bomb_is_refused(write, tmp_path):
     assert refused(write("a.xlsx", stream.getvalue()), "xlsx", tmp_path) == "SY-R012"
 
 
-@pytest.mark.parametrize("format", ["geojson", "topojson", "overpass", "nominatim"])
-def test_deeply_nested_json_is_refused(write, tmp_path, format):
+@pytest.mark.parametrize("fmt", ["geojson", "topojson", "overpass", "nominatim"])
+def test_deeply_nested_json_is_refused(write, tmp_path, fmt):
     text = '{"type":"FeatureCollection","objects":{},"elements":[],"features":' + "[" * 200_000 + "]" * 200_000 + "}"
-    assert refused(write("a.json", text), format, tmp_path) == "SY-R022"
+    assert refused(write("a.json", text), fmt, tmp_path) == "SY-R022"
 
 
 def test_nested_geometry_collections_reject_their_row(read, write):
@@ -165,8 +165,8 @@ def test_nested_geometry_collections_reject_their_row(read, write):
     assert got.codes == ["SY-R056"]
 
 
-@pytest.mark.parametrize("format", ["gpkg", "flatgeobuf", "parquet", "geoparquet", "shapefile", "osm_pbf", "xlsx"])
-def test_rubbish_behind_the_right_magic_is_refused(write, tmp_path, format):
+@pytest.mark.parametrize("fmt", ["gpkg", "flatgeobuf", "parquet", "geoparquet", "shapefile", "osm_pbf", "xlsx"])
+def test_rubbish_behind_the_right_magic_is_refused(write, tmp_path, fmt):
     magic = {
         "gpkg": b"SQLite format 3\0",
         "flatgeobuf": b"fgb\x03fgb\x00",
@@ -175,12 +175,12 @@ def test_rubbish_behind_the_right_magic_is_refused(write, tmp_path, format):
         "shapefile": b"\0\0\x27\x0a",
         "osm_pbf": b"\0\0\0\x0d\x0a\x09OSMHeader",
         "xlsx": b"PK\x03\x04",
-    }[format]
+    }[fmt]
     path = write("a.bin", magic + bytes(range(256)) * 8)
-    if format == "shapefile":
+    if fmt == "shapefile":
         path = write("a.shp", path.read_bytes())
         write("a.dbf", b"\x03" * 100)
-    assert refused(path, format, tmp_path) in {"SY-R020", "SY-R008"}
+    assert refused(path, fmt, tmp_path) in {"SY-R020", "SY-R008"}
 
 
 def test_unknown_format_and_missing_file_are_said(tmp_path, write):

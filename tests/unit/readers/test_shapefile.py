@@ -137,13 +137,9 @@ def test_characters_cut_by_the_field_width_lose_their_half_only(read, shp):
     data = dbf.read_bytes()
     name = NAMES[0].encode("gbk")
     assert data.count(name) == 1
-    header, width = int.from_bytes(data[8:10], "little"), data[32 + 16]
-    start = header + 1
-    changed = (
-        data[:start] + (name * 10)[: width - 1] + b"\xba" + data[start + width :]
-        if width % 2
-        else data[:start] + b"a" + (name * 10)[: width - 1] + data[start + width :]
-    )
+    start, width = int.from_bytes(data[8:10], "little") + 1, data[32 + 16]
+    value = ((b"a" if width % 2 == 0 else b"") + name * 10)[: width - 1] + b"\xba"
+    changed = data[:start] + value + data[start + width :]
     dbf.write_bytes(changed)
     got = read(shp, "shapefile")
     assert got.codes == [None, None, None]
