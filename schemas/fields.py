@@ -288,6 +288,14 @@ def fields_of(contract: Contract) -> tuple[FieldDef, ...]:
     return tuple(own.get(f.name, f) for f in stamp.table_fields(contract))
 
 
+def code_list_of(contract: Contract, name: str) -> str | None:
+    """Return the code list that a column's values are in: the contract's class list for its class column, else the field's own."""
+    if name in (contract.attribute.class_code, stamp.CLASS_CODE.name):
+        return contract.attribute.class_list
+    listed = {f.name: f.code_list for f in fields_of(contract)}
+    return listed.get(name)
+
+
 def nearest(column: str) -> FieldDef | None:
     """Return the field that a column of this name stands for, by name or alias whatever the case; None if there is none."""
     wanted = column.strip().casefold()
