@@ -8,9 +8,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from jobs.context import Context
+from sanyu.lake.store import LocalStore
 from schemas.messages import SanyuError
 
 
@@ -18,7 +20,7 @@ def changed(context: Context, arguments: argparse.Namespace) -> list[str]:
     """Return the names of sources with a delivery that is not in the lake; starts no Spark."""
     from jobs.load import is_loaded
 
-    loading = context.loading(_say)
+    loading = context.loading(_teller(context))
     return [s.name for s in context.sources.values() if not is_loaded(loading, s)]
 
 
@@ -26,7 +28,7 @@ def load(context: Context, arguments: argparse.Namespace) -> list[dict[str, Any]
     """Load the named sources and keep the report for `changes`."""
     from jobs.run import load_all
 
-    reports = load_all(context.loading(_say), [context.source(name) for name in arguments.sources.split(",") if name])
+    reports = load_all(context.loading(_teller(context)), [context.source(name) for name in arguments.sources.split(",") if name])
     found = [r.as_dict() for r in reports]
     context.lake.store.put(_report_key(arguments.report), json.dumps(found, ensure_ascii=False, default=str).encode())
     arguments.exit_code = 0 if all(r.is_ok for r in reports) else 3
@@ -50,7 +52,7 @@ def gate_and_publish(context: Context, arguments: argparse.Namespace) -> dict[st
     from jobs.gate import gate_all
     from jobs.publish import published
 
-    loading = context.loading(_say)
+    loading = context.loading(_teller(context))
     gates = gate_all(loading, ())
     if any(g.failed for g in gates):
         arguments.exit_code = 3
@@ -81,9 +83,17 @@ def _report_key(run_id: str) -> str:
     return f"runs/{''.join(c if c.isalnum() or c in '-_.+' else '_' for c in run_id)}.json"
 
 
-def _say(text: str) -> None:
-    sys.stderr.write(f"· {text}\n")
-    sys.stderr.flush()
+def _teller(context: Context) -> Callable[[str], None]:
+    """Return what a job tells its progress to: the log, and in a local lake a file that whoever waits can show."""
+    store = context.lake.store
+
+    def tell(text: str) -> None:
+        sys.stderr.write(f"· {text}\n")
+        sys.stderr.flush()
+        if isinstance(store, LocalStore):
+            store.put("runs/progress.txt", text.encode())
+
+    return tell
 
 
 if __name__ == "__main__":

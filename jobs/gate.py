@@ -1,0 +1,60 @@
+"""Validate core tables with the Great Expectations suites of their contracts; Data Docs of all tables are one site."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from jobs.load import Loading
+from sanyu.lake.store import LocalStore
+
+DOCS = "quality"
+
+
+@dataclass(frozen=True)
+class TableGate:
+    """The verdict on one table; `failures` say which expectation failed on which column, how often, with examples."""
+
+    table: str
+    rows: int
+    expectations: int
+    failed: int
+    failures: tuple[dict[str, Any], ...]
+    docs: str
+
+    @property
+    def status(self) -> str:
+        return "failed" if self.failed else "ok"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "status": self.status}
+
+
+def gate_all(loading: Loading, tables: tuple[str, ...] = ()) -> list[TableGate]:
+    """Validate the current rows of the tables given, or of all core tables that are there."""
+    from quality.gx import gate
+
+    docs = docs_folder(loading)
+    writer = loading.lake.writer(loading.spark())
+    there = set(loading.lake.names())
+    results = []
+    for name, contract in sorted(loading.contracts.items()):
+        if contract.layer != "core" or name not in there or (tables and name not in tables):
+            continue
+        loading.progress(f"gate: {name}")
+        rows = writer.read(contract.path).where("valid_to_at is null and superseded_at is null")
+        found = gate(contract, rows, docs, loading.run_id)
+        results.append(
+            TableGate(name, found.rows, found.expectations, len(found.failures), tuple(asdict(f) for f in found.failures), str(docs))
+        )
+    if not isinstance(loading.lake.store, LocalStore):
+        for page in (p for p in docs.rglob("*") if p.is_file()):
+            loading.lake.store.upload(page, f"{DOCS}/{page.relative_to(docs).as_posix()}")
+    return results
+
+
+def docs_folder(loading: Loading) -> Path:
+    """Return where Data Docs are built: in the lake, or beside the process for a lake in an object store, to be uploaded."""
+    store = loading.lake.store
+    return Path(store.uri(DOCS, scheme="path")) if isinstance(store, LocalStore) else Path(".sanyu").resolve() / DOCS

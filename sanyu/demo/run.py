@@ -1,0 +1,189 @@
+"""`sanyu demo`: a whole city, from its files to its first release, through Airflow, with a summary a person can check."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.status import Status
+
+from jobs.context import Context
+from sanyu.cli import show
+from sanyu.demo.airflow import LocalAirflow, RunEvent
+from sanyu.demo.city import generate
+from sanyu.demo.score import score
+from schemas.messages import SanyuError
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = Path(".sanyu")
+LOAD, RELEASE = "city", "release"
+RELEASE_PATIENCE_S = 90
+
+
+@dataclass
+class Demo:
+    """One run: where the city's files are, the lake, and what has been seen of Airflow's runs."""
+
+    context: Context
+    city: str
+    console: Console
+    status: Status
+    started: float
+
+    def say(self, text: str) -> None:
+        """Print a line with the time since the start."""
+        self.console.print(f"[dim]{time.monotonic() - self.started:6.0f} s[/]  {text}", highlight=False)
+
+    def event(self, event: RunEvent) -> None:
+        """Print what ended or failed; what runs is in the status line."""
+        if event.task is None:
+            return
+        if event.state in ("success", "failed", "skipped", "up_for_retry"):
+            colour = {"success": "green", "skipped": "dim"}.get(event.state, "red")
+            took = f" after {event.seconds:.0f} s" if event.seconds else ""
+            self.say(f"{event.dag}.{event.task} [{colour}]{event.state}[/]{took}")
+
+
+def run_demo(options: Mapping[str, Any], city: str, data: str | None, *, keep_airflow: bool) -> int:
+    """Run the city and print the summary; return the exit code: 0, or 3 if a table or the score failed."""
+    console = show.console
+    folder = Path(city) if Path(city).is_dir() else ROOT / "sources" / city
+    if not (folder / "city.toml").is_file():
+        raise SanyuError("SY-D004", folder=str(folder))
+    generated = city == "demo" and data is None
+    if data is None and not generated:
+        raise SanyuError("SY-M010", city=city)
+    lake = options.get("lake") or str(Path("lake") / folder.name)
+    work = WORK / "demo-city"
+    chosen = {
+        "lake": str(Path(lake).resolve()) if "://" not in lake else lake,
+        "sources_dir": str(folder.resolve()),
+        "data_root": str((work / "data" if generated else Path(str(data))).resolve()),
+        "city": folder.name,
+        "contracts_dir": options.get("contracts_dir"),
+        "lang": options.get("lang"),
+    }
+    context = Context(chosen)
+    with console.status("…") as status:
+        demo = Demo(context, folder.name, console, status, time.monotonic())
+        editions = _first_editions(work) if generated else (0,)
+        with LocalAirflow(context.settings, WORK / "airflow" / folder.name, ROOT / "dags") as airflow, _progress(demo):
+            demo.say(f"Airflow is up at {airflow.url}")
+            for edition in editions:
+                if edition:
+                    _deliver(demo, work, edition)
+                _load(demo, airflow)
+            status.stop()
+            code = _summary(demo, work / "truth" if generated else None)
+            if keep_airflow:
+                _wait(console, airflow)
+    return code
+
+
+def _first_editions(work: Path) -> tuple[int, ...]:
+    """Return which editions of the generated city are still to be delivered; the second stays, so that a second demo changes nothing."""
+    return (0,) if (work / "truth" / "2").is_dir() else (1, 2)
+
+
+def _deliver(demo: Demo, work: Path, edition: int) -> None:
+    """Put an edition of the demo city where its sources read, in place of the one before, and keep its truth."""
+    demo.status.update(f"generating the demo city, edition {edition}")
+    fresh = work / f"edition-{edition}"
+    shutil.rmtree(fresh, ignore_errors=True)
+    generate(fresh, edition=edition, progress=lambda text: demo.status.update(f"generating edition {edition}: {text}"))
+    shutil.rmtree(work / "data", ignore_errors=True)
+    (fresh / "data").rename(work / "data")
+    truth = work / "truth" / str(edition)
+    shutil.rmtree(truth, ignore_errors=True)
+    truth.parent.mkdir(parents=True, exist_ok=True)
+    (fresh / "truth").rename(truth)
+    fresh.rmdir()
+    demo.say(f"demo city, edition {edition}, is delivered to {work / 'data'}")
+
+
+def _load(demo: Demo, airflow: LocalAirflow) -> None:
+    """Run the city's DAG, and wait for the release that its changes bring about."""
+    before = _release_runs(airflow)
+    run_id = airflow.trigger(LOAD)
+    airflow.follow([LOAD], demo.event)
+    report = demo.context.lake.store.get(f"runs/{run_id}.json")
+    reports = json.loads(report) if report else []
+    if not any(t["loaded"] or t["closed"] for r in reports for t in r["targets"]):
+        demo.say("nothing changed: every delivery is in the lake already")
+        return
+    deadline = time.monotonic() + RELEASE_PATIENCE_S
+    while _release_runs(airflow) == before and time.monotonic() < deadline:
+        time.sleep(1)
+    airflow.follow([RELEASE], demo.event)
+
+
+def _release_runs(airflow: LocalAirflow) -> int:
+    return len(airflow.api.listed(f"/dags/{RELEASE}/dagRuns", "dag_runs"))
+
+
+@contextmanager
+def _progress(demo: Demo) -> Iterator[None]:
+    """Show what the running Spark job says in the status line."""
+    stop = threading.Event()
+    file = Path(demo.context.settings.lake) / "runs" / "progress.txt"
+
+    def watch() -> None:
+        while not stop.wait(1):
+            if file.is_file() and file.stat().st_mtime > time.time() - 120:
+                text = file.read_text("utf-8", errors="replace").strip()
+                demo.status.update(f"{time.monotonic() - demo.started:.0f} s  {text}")
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _summary(demo: Demo, truth: Path | None) -> int:
+    """Print the ledger, the score where the truth is known, and where to look."""
+    from sanyu.serve.release import current
+
+    context, console = demo.context, demo.console
+    columns = ["source_name", "table_name", "rows_in", "rows_loaded", "rows_unchanged", "rows_quarantined", "rows_duplicate", "rows_closed"]
+    columns += ["delta_version", "status"]
+    rows = context.lake.table("raw.ops__ledger").to_arrow(columns=[*columns, "recorded_at"]).sort_by("recorded_at").to_pylist()
+    heads = ("source", "table", "in", "loaded", "unchanged", "quarantined", "duplicate", "ended", "version", "status")
+    console.print()
+    show.table(None, heads, [tuple(r[c] for c in columns) for r in rows], right=heads[2:9])
+    code = 3 if any(r["status"] == "failed" for r in rows) else 0
+    if truth is not None:
+        for edition in sorted(truth.iterdir()):
+            found = score(context.lake, edition)
+            console.print(f"\n[bold]score against the planted truth, edition {edition.name}[/]")
+            show.table(None, ("measure", "found", "expected", "figure", ""), found.rows())
+            code = code if found.passed else 3
+    release = current(context.lake)
+    lake = Path(context.settings.lake)
+    console.print()
+    if release is not None:
+        console.print(f"release     {release.release_id}: {len(release.tables)} tables, {sum(t.rows for t in release.tables):,} rows")
+        console.print(f"map         {lake / release.path / 'map.html'}", soft_wrap=True)
+    console.print(f"Data Docs   {lake / 'quality' / 'index.html'}", soft_wrap=True)
+    console.print(f"lake        {lake}   (sanyu --lake {lake} tables)", soft_wrap=True)
+    console.print(f"took        {time.monotonic() - demo.started:.0f} s")
+    return code
+
+
+def _wait(console: Console, airflow: LocalAirflow) -> None:
+    console.print(f"\nAirflow stays up at {airflow.url}; Ctrl-C stops it")
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        console.print("stopping Airflow")
