@@ -13,6 +13,7 @@ import pytest
 import shapely
 
 from sanyu.readers import Parsed, ReadOptions, parse
+from schemas.messages import SanyuError
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ def read(tmp_path: Path) -> Callable[..., Outcome]:
         for row in rows:
             row["attributes"] = dict(row["attributes"])
             row["error_params"] = json.loads(row["error_params"]) if row["error_params"] else None
+            if row["error_code"]:
+                assert path.name in SanyuError(row["error_code"], **row["error_params"]).message("zh")
+        assert all(path.name in note.message("en") for note in parsed.warnings)
         assert len(rows) == parsed.row_count
         assert sum(row["error_code"] is not None for row in rows) == parsed.rejected
         return Outcome(parsed, rows)

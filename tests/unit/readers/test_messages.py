@@ -1,0 +1,16 @@
+"""The codes of the readers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import sanyu.readers
+from schemas.messages import catalogue
+
+
+def test_each_code_is_used_and_each_used_code_is_in_the_catalogue():
+    source = "".join(path.read_text("utf-8") for path in Path(sanyu.readers.__file__).parent.glob("*.py"))
+    used = set(re.findall(r"SY-R\d{3}", source))
+    known = {code for code in catalogue() if code.startswith("SY-R")}
+    assert used == known
