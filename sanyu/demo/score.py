@@ -27,6 +27,8 @@ METRES_PER_DEGREE = 111_320.0
 COORDINATE_LIMIT_M = 0.001
 # Keyless things are told by where they are: published to 1e-9 degrees, so neighbours (metres apart) can't be mistaken.
 SAME_PLACE_DEG = 2e-7
+# Two surveys of one building differ by centimetres, two buildings by metres.
+MEASURED_ANEW_DEG = 5e-6
 
 
 class Readable(Protocol):
@@ -174,9 +176,9 @@ class _View:
         self._kept: dict[tuple[str, int], pd.DataFrame] = {}
 
     @property
-    def batch_prefix(self) -> str:
-        """How ids of the edition's batches begin, without separators."""
-        return f"{self._editions[self.edition].astimezone(dt.UTC):%Y%m%d}"
+    def last_day(self) -> str:
+        """The edition's day as batch ids begin with it; one later for editions that begin in another time zone's day."""
+        return f"{self._editions[self.edition] + dt.timedelta(hours=12):%Y%m%d}"
 
     def table(self, name: str, columns: Sequence[str], where: str | None = None) -> pd.DataFrame:
         """Return a table that has no validity as it is, empty where the lake has none."""
@@ -227,14 +229,19 @@ def _name(files: pd.Series) -> pd.Series:
 
 
 def _quarantined(view: _View, counts: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that the edition's batches left in quarantine: source_name, name, row_number, found_codes."""
-    columns = ["source_name", "batch_id", "file_name", "row_number", "errors"]
+    """Return the rows that the edition's batches left in quarantine: source_name, name, row_number, found_codes.
+
+    A source that delivers the same files again has no new batch: its last one up to the edition's day counts.
+    """
+    columns = ["source_name", "batch_id", "file_name", "row_number", "errors", "recorded_at"]
     parts = []
     for contract in counts["contract"].unique():
         frame = view.table(f"quarantine.{contract.split('.', 1)[1]}", columns)
-        parts.append(frame[frame["source_name"].isin(set(counts["source"]))])
-    frame = pd.concat(parts, ignore_index=True)
-    frame = frame[frame["batch_id"].astype(str).str.replace("-", "").str.startswith(view.batch_prefix)]
+        if len(frame):
+            parts.append(frame[frame["source_name"].isin(set(counts["source"]))])
+    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    frame = frame[frame["batch_id"].astype(str).str[:8] <= view.last_day].sort_values("recorded_at", kind="stable")
+    frame = frame[frame["batch_id"] == frame.groupby("source_name")["batch_id"].transform("last")]
     codes = [_codes(errors) for errors in frame["errors"]]
     rows = frame.assign(name=_name(frame["file_name"]), found_codes=codes)[["source_name", "name", "row_number", "found_codes"]]
     return rows.drop_duplicates(["source_name", "name", "row_number"]).astype({"row_number": "int64"})
@@ -251,8 +258,8 @@ def _codes(errors: Any) -> list[str]:
 
 
 def _files(view: _View, files: pd.DataFrame) -> tuple[int, int]:
-    refused = view.table("raw.ops__file", ["source_name", "file_name", "code"])
-    refused = refused[refused["code"].notna()]
+    refused = view.table("raw.ops__file", ["source_name", "file_name", "status"])
+    refused = refused[refused["status"] != "ok"]
     known = set(zip(refused["source_name"], _name(refused["file_name"]), strict=True))
     return sum((s, n) in known for s, n in zip(files["source"], _name(files["file"]), strict=True)), len(files)
 
@@ -266,13 +273,18 @@ def _counts(view: _View, counts: pd.DataFrame) -> pd.DataFrame:
 
 
 def _duplicates(view: _View, duplicates: pd.DataFrame) -> tuple[int, int]:
-    """Count repeated rows that are one row in the lake: one row of the key, or one of both keys where it came under two or at the place."""
+    """Count repeated rows that are one row in the lake: one row of the key, or one at the place where it was measured twice."""
     found = 0
     for contract, told in duplicates.groupby("contract"):
-        counts = view.rows(contract)["source_key"].value_counts()
-        for row in told.itertuples():
-            names = {str(k) for k in (row.key, row.twin) if isinstance(k, str)}
-            found += int(sum(int(counts.get(name, 0)) for name in names) == 1)
+        rows = view.rows(contract)
+        near = (told["kind"] == "near").to_numpy()
+        counts = rows["source_key"].value_counts()
+        found += sum(int(counts.get(key, 0)) == 1 for key in told["key"][~near])
+        if near.any() and len(rows):
+            tree = shapely.STRtree(shapely.points(rows["lon"].fillna(999.0), rows["lat"].fillna(999.0)))
+            spots = shapely.points(told["lon"].to_numpy()[near], told["lat"].to_numpy()[near])
+            which = tree.query(spots, predicate="dwithin", distance=MEASURED_ANEW_DEG)[0]
+            found += int((np.bincount(which, minlength=len(spots)) == 1).sum())
     return found, len(duplicates)
 
 

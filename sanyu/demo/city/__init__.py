@@ -69,7 +69,7 @@ def _plant_files(data: Path) -> pd.DataFrame:
     (data / "building/tile_overview.geojson").write_text(_HTML, "utf-8")
     (data / "building/tile_all.geojson").write_text(_VRT, "utf-8")
     rows = [
-        ("demo_building", "building/tile_overview.geojson", "html_for_json", "SY-R004"),
-        ("demo_building", "building/tile_all.geojson", "vrt_in_disguise", "SY-R005"),
+        ("demo_building", "building/tile_overview.geojson", "html_for_json", "SY-R004|SY-L034"),
+        ("demo_building", "building/tile_all.geojson", "vrt_in_disguise", "SY-R005|SY-L034"),
     ]
     return pd.DataFrame(rows, columns=["source", "file", "reason", "codes"])

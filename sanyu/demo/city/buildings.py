@@ -149,7 +149,7 @@ def _estate(rng: np.random.Generator, wide: float, deep: float, density: float) 
     length, depth = float(rng.choice([38, 46, 54, 62])), float(rng.choice([11.5, 12.5, 13.5]))
     floors = int(rng.choice([5, 6, 6, 7, 11]))
     drafts: list[Draft] = []
-    for x, y in _rows(rng, wide, deep, (length, depth), (13.0, 15.0 + 1.2 * floors)):
+    for x, y in _rows(rng, wide, deep, (length, depth), (10.0, 12.0 + 1.0 * floors)):
         if rng.random() < 0.95:
             shape = "ell" if rng.random() < 0.04 and depth * 1.6 < 24 else "box"
             drafts.append((x, y, length, depth * (1.5 if shape == "ell" else 1), shape, floors, "residential"))
@@ -188,7 +188,7 @@ def _old_town(rng: np.random.Generator, wide: float, deep: float, density: float
 def _village(rng: np.random.Generator, wide: float, deep: float, density: float) -> list[Draft]:
     """Return rows of farm houses that fill a part of the land; the rest is fields."""
     x0, y0 = rng.uniform(0, 0.35, 2)
-    w, d = wide * min(0.62, 180 / wide + 0.2), deep * min(0.55, 150 / deep + 0.2)
+    w, d = wide * min(0.7, 200 / wide + 0.25), deep * min(0.62, 170 / deep + 0.25)
     drafts: list[Draft] = []
     for x, y in _rows(rng, w, d, (10.5, 11.5), (5.0, 9.5), jitter=1.2):
         if rng.random() < 0.72:

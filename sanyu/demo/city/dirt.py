@@ -68,7 +68,8 @@ def point_fields(x: str, y: str) -> list[Spoil]:
         values("inf_coordinate", unreadable, **{x: "inf"}),
         value(x, "text_coordinate", unreadable, "东经一百二十度"),
         Spoil("swapped_axes", "SY-C107|SY-C108|SY-C109", swap),
-        values("far_away", "SY-C109", **{x: 0.0, y: 0.0}),
+        # not 0, 0: that is how many registers write "unknown", and a table that needs no position rightly keeps such a row
+        values("far_away", "SY-C109", **{x: 113.26, y: 23.13}),
     ]
 
 
@@ -101,9 +102,10 @@ def _far(shape: shapely.Geometry) -> shapely.Geometry:
 
 
 def _nan(shape: shapely.Geometry) -> shapely.Geometry:
-    ring = shapely.get_coordinates(shape).copy()[: len(shape.exterior.coords)]
+    ring = shapely.get_coordinates(shape.exterior)
     ring[1] = np.nan
-    return shapely.Polygon(ring)
+    with np.errstate(invalid="ignore"):
+        return shapely.Polygon(ring)
 
 
 BOW_TIE = Spoil("bow_tie", "SY-C112", _reshape(_bow_tie))
@@ -111,7 +113,7 @@ FLAT = Spoil("zero_area", "SY-C111|SY-C112|SY-C110|SY-R055", _reshape(_flat))
 SWAPPED = Spoil("swapped_axes", "SY-C107|SY-C108|SY-C109", _reshape(_swapped))
 FAR = Spoil("far_away", "SY-C109", _reshape(_far))
 NAN = Spoil("nan_coordinate", "SY-C106|SY-R054|SY-Q007", _reshape(_nan))
-NO_SHAPE = values("missing_geometry", "SY-C101", geom=None)
+NO_SHAPE = values("missing_geometry", "SY-C101|SY-Q009", geom=None)
 
 
 def plant(

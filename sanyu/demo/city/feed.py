@@ -38,7 +38,7 @@ def write(data: Path, world: World) -> list[Delivery]:
         Delivery(
             f"demo_transit_{entity}",
             f"core.basemap__transit_{entity}",
-            [formats.File(f"{PATH}/{entity}s.txt", tables[f"{entity}s.txt"].assign(_key=key.tolist()))],
+            [formats.File(PATH, tables[f"{entity}s.txt"].assign(_key=key.tolist()))],
         )
         for entity, key in keys.items()
     ]

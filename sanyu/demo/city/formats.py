@@ -41,7 +41,7 @@ class File:
     @property
     def first_row(self) -> int:
         """The number that readers give the first row: lines and sheet rows count the header, features do not."""
-        return 2 if self.path.endswith((".csv", ".xlsx", ".txt")) else 1
+        return 2 if self.path.endswith((".csv", ".xlsx", ".zip")) else 1
 
 
 def write(root: Path, file: File) -> None:

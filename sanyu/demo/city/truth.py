@@ -26,7 +26,7 @@ SAMPLE = 2000  # rows per table whose division is told
 class Truth:
     """Where the data of an edition are, and the tables of its truth by name.
 
-    `rejects` (source, contract, file, row_number, key, reason, codes), `duplicates` (source, contract, file, row_number, key, twin, kind), `files`
+    `rejects` (source, contract, file, row_number, key, reason, codes), `duplicates` (source, contract, file, row_number, key, twin, kind, lon, lat), `files`
     (source, file, reason, codes), `counts` (source, contract, rows_in, rejected, duplicates, loaded), `identities` (contract, source, kind,
     edit, key_1, lon_1, lat_1, key_2, lon_2, lat_2), `divisions` (contract, source, key, lon, lat, division_code), `coordinates` (contract,
     source, key, lon, lat, EPSG:4490), `edges` (source, key_1, key_2). Keys are null where the source has none: then lon, lat (centre of the
@@ -44,7 +44,9 @@ def tell(world: World, edition: int, deliveries: list[Delivery], bad_files: pd.D
     rows = pd.concat([_rows(d, file) for d in deliveries for file in d.files], ignore_index=True)
     bad, again = rows["reason"].notna(), rows["repeat"].notna()
     rejects = rows[bad][["source", "contract", "file", "row_number", "key", "reason", "codes"]]
-    duplicates = rows[again & ~bad].rename(columns={"repeat": "kind"})[["source", "contract", "file", "row_number", "key", "twin", "kind"]]
+    duplicates = rows[again & ~bad].rename(columns={"repeat": "kind"})[
+        ["source", "contract", "file", "row_number", "key", "twin", "kind", "lon", "lat"]
+    ]
     grouped = rows.assign(rejected=bad, duplicate=again & ~bad).groupby(["source", "contract"], sort=False)
     counts = grouped.agg(rows_in=("key", "size"), rejected=("rejected", "sum"), duplicates=("duplicate", "sum")).reset_index()
     counts["loaded"] = counts["rows_in"] - counts["rejected"] - counts["duplicates"]
@@ -65,6 +67,11 @@ def _rows(delivery: Delivery, file: File) -> pd.DataFrame:
     def optional(name: str) -> list[object]:
         return frame[name].tolist() if name in frame else [None] * len(frame)
 
+    near = frame["_repeat"].eq("near").to_numpy() if "_repeat" in frame else np.zeros(len(frame), bool)
+    lon, lat = np.full(len(frame), np.nan), np.full(len(frame), np.nan)
+    bounds = shapely.bounds(frame["geom"].to_numpy()[near]) if near.any() else np.empty((0, 4))
+    lon[near], lat[near] = (bounds[:, 0] + bounds[:, 2]) / 2, (bounds[:, 1] + bounds[:, 3]) / 2
+
     return pd.DataFrame(
         {
             "source": delivery.source,
@@ -76,6 +83,8 @@ def _rows(delivery: Delivery, file: File) -> pd.DataFrame:
             "codes": optional("_codes"),
             "repeat": optional("_repeat"),
             "twin": optional("_twin"),
+            "lon": lon,
+            "lat": lat,
         }
     )
 
@@ -87,13 +96,13 @@ def _divisions(world: World, deliveries: list[Delivery], edition: int) -> pd.Dat
     tree = shapely.STRtree(communities["geom"].to_numpy())
     codes = communities["code"].to_numpy()
     published = {d.contract: d.source for d in deliveries}
-    keyless = {
-        uid for d in deliveries if d.contract.endswith("building") for f in d.files if "编号" not in f.frame for uid in f.frame["_uid"].dropna()
-    }
+    keyless, twice = _special(deliveries)
     parts = []
     for contract, things in (("core.basemap__building", world.buildings), ("core.basemap__place", world.places)):
         rng = stream(world.plan.seed, f"sample.{contract}.{edition}")
         sample = things.iloc[np.sort(rng.choice(len(things), min(SAMPLE, len(things)), replace=False))]
+        if contract.endswith("building"):
+            sample = sample[~sample["uid"].isin(twice)]
         held, inside = tree.query(sample["geom"].to_numpy(), predicate="covered_by")
         lon, lat = centres(sample["geom"])
         told = pd.DataFrame({"contract": contract, "source": published[contract], "key": sample["key"].to_numpy(), "lon": lon, "lat": lat})
@@ -102,6 +111,13 @@ def _divisions(world: World, deliveries: list[Delivery], edition: int) -> pd.Dat
         told = told.iloc[held].assign(division_code=codes[inside])
         parts.append(told[~told.index.duplicated(keep=False)])
     return pd.concat(parts, ignore_index=True)
+
+
+def _special(deliveries: list[Delivery]) -> tuple[set[int], set[int]]:
+    """Return the numbers of buildings that are delivered without key, and of those delivered twice under different keys."""
+    files = next(d for d in deliveries if d.source == "demo_building").files
+    keyless = {uid for f in files if "编号" not in f.frame for uid in f.frame["_uid"].dropna()}
+    return keyless, {uid for f in files for uid in f.frame.loc[f.frame["_twin"].notna(), "_uid"].dropna()}
 
 
 def _coordinates(world: World) -> pd.DataFrame:
@@ -141,9 +157,7 @@ def identified(identities: pd.DataFrame, first: World, second: World, deliveries
 
     Things that were delivered twice under two keys are left out: either key may stand for them.
     """
-    building = next(d for d in deliveries if d.source == "demo_building")
-    twice = {uid for f in building.files for uid in f.frame.loc[f.frame["_twin"].notna(), "_uid"]}
-    keyless = {uid for f in building.files if "编号" not in f.frame for uid in f.frame["_uid"].dropna()}
+    keyless, twice = _special(deliveries)
     parts = []
     worlds = {"building": "buildings", "road_segment": "roads", "place": "places", "legal_person": "firms"}
     for name, rows in identities.groupby("table", sort=False):
