@@ -9,8 +9,8 @@ import datetime as dt
 import functools
 import hashlib
 import json
-import zoneinfo
 import time
+import zoneinfo
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath

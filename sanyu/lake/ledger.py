@@ -138,39 +138,37 @@ class Ledger:
 
     def last(self, source_name: str) -> dict[str, Any] | None:
         """Return the newest row of a source, or None."""
-        rows = self._select(f"source_name = {_text(source_name)} ORDER BY recorded_at DESC LIMIT 1")
-        return rows[0] if rows else None
+        rows = self._select([("source_name", "=", source_name)])
+        return max(rows, key=lambda row: row["recorded_at"], default=None)
 
     def last_by_source(self) -> dict[str, str]:
         """Return the batch that each source delivered last, by source."""
-        return {row["source_name"]: row["batch_id"] for row in self._select("true ORDER BY recorded_at", "source_name, batch_id")}
+        rows = self._select(None, ["source_name", "batch_id", "recorded_at"])
+        return {row["source_name"]: row["batch_id"] for row in sorted(rows, key=lambda row: row["recorded_at"])}
 
     def batch_state(self, source_name: str, batch_id: str, table: str, sequence: int | None = None) -> str:
         """Return `done` where this batch has been brought into this table, else `absent`.
 
         With a `sequence` it must be that delivery of the batch: a batch that is delivered again after another has to be loaded again.
         """
-        match = f"source_name = {_text(source_name)} AND batch_id = {_text(batch_id)} AND table_name = {_text(table)}"
-        rows = self._select(f"{match} AND status IN {_DONE}", "detail")
-        numbers = [json.loads(row["detail"] or "{}").get("sequence") for row in rows]
+        wanted = [("source_name", "=", source_name), ("batch_id", "=", batch_id), ("table_name", "=", table), ("status", "in", list(_DONE))]
+        numbers = [json.loads(row["detail"]).get("sequence") for row in self._select(wanted, ["detail"])]
         return "done" if numbers and (sequence is None or sequence in numbers) else "absent"
 
     def is_done(self, source_name: str, batch_id: str, table: str, sequence: int | None = None) -> bool:
         """Tell whether `batch_state` is `done`."""
         return self.batch_state(source_name, batch_id, table, sequence) == "done"
 
-    def _select(self, condition: str, columns: str = "*") -> list[dict[str, Any]]:
-        from deltalake import DeltaTable, QueryBuilder
+    def _select(self, filters: list[tuple[str, str, Any]] | None, columns: list[str] | None = None) -> list[dict[str, Any]]:
+        from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
         try:
             table = DeltaTable(self._store.uri(LEDGER, "s3"), storage_options=self._store.storage_options() or None)
         except TableNotFoundError:
             return []
-        import pyarrow as pa
-
-        found = QueryBuilder().register("ledger", table).execute(f"SELECT {columns} FROM ledger WHERE {condition}").read_all()
-        return list(pa.table(found).to_pylist())
+        # Not by delta-rs's QueryBuilder: it keeps Python's global lock while it reads, so the leases' heartbeats would stop.
+        return list(table.to_pyarrow_table(columns=columns, filters=filters).to_pylist())
 
     def _append(self, key: str, kind: type, rows: Sequence[Mapping[str, Any]]) -> None:
         if not rows:
@@ -235,7 +233,3 @@ def _write(uri: str, data: pa.Table, kind: type, options: dict[str, str]) -> Non
         # Each append is a file of a few rows. That another process appends meanwhile only puts this off to the next round.
         with contextlib.suppress(CommitFailedError):
             table.optimize.compact()
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

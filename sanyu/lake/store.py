@@ -92,18 +92,6 @@ class Store(ABC):
     def storage_options(self) -> dict[str, str]:
         """Return what delta-rs needs to open an address of this store; keys are fresh, so don't keep them for hours."""
 
-    def transaction_version(self, key: str, app_id: str) -> int:
-        """Return the newest Delta transaction that an application has committed to the table at a key; -1 where there is none."""
-        from deltalake import DeltaTable
-        from deltalake.exceptions import TableNotFoundError
-
-        try:
-            table = DeltaTable(self.uri(key, "s3"), storage_options=self.storage_options() or None)
-        except TableNotFoundError:
-            return -1
-        found = table.transaction_version(app_id)
-        return -1 if found is None else int(found)
-
     def host_lock(self, key: str) -> Path | None:
         """Return the file whose lock excludes all processes that can write this store; None where other machines can, too."""
         return None
