@@ -49,7 +49,7 @@ class LocalAirflow:
     `home` keeps database and logs between runs; one process at a time may run it (SY-E035). Raises SY-E030 when it does not become healthy.
     """
 
-    def __init__(self, settings: Settings, home: Path, dags: Path | None = None, *, parallelism: int = 2, patience_s: float = 120) -> None:
+    def __init__(self, settings: Settings, home: Path, dags: Path | None = None, *, parallelism: int = 2, patience_s: float = 180) -> None:
         self.settings = settings
         self.home = home.resolve()
         self.dags = (dags or _PROJECT / "dags").resolve()
@@ -123,7 +123,7 @@ class LocalAirflow:
             time.sleep(0.5)
 
     def follow(self, dag_ids: Iterable[str], on_event: Callable[[RunEvent], None], timeout_s: float = 1800) -> list[RunEvent]:
-        """Watch until each DAG has a run since the start and none is unfinished; return the runs' last events.
+        """Watch until each DAG has a run since the start or the last `follow` and none is unfinished; return the runs' last events.
 
         `on_event` sees every change of state once. A consumer's run appears a moment after its producer's end, so all must be still for
         two looks. Raises SY-E032 with the log's tail when a task has failed for good, SY-E034 after the time.
@@ -144,6 +144,7 @@ class LocalAirflow:
                     runs.append(event)
             failed = next((run for run in runs if run.state == "failed"), None)
             if failed:
+                self._forget(runs)
                 raise self._failure(failed)
             quiet = {run.dag for run in runs} == set(wanted) and all(run.state in _ENDED for run in runs)
             still = still + 1 if quiet else 0
@@ -151,6 +152,7 @@ class LocalAirflow:
                 running = ", ".join(f"{run.dag} {run.state}" for run in runs if run.state not in _ENDED) or "none of " + ", ".join(wanted)
                 raise SanyuError("SY-E034", seconds=round(timeout_s), running=running, log=str(self.logs))
             time.sleep(1.0)
+        self._forget(runs)
         return runs
 
     def environment(self) -> dict[str, str]:
@@ -244,6 +246,10 @@ class LocalAirflow:
                         place = (dag_id, run["dag_run_id"], task["task_id"])
                         events.append(RunEvent(*place, task["state"], task["duration"], task["map_index"], partition))
         return events
+
+    def _forget(self, runs: list[RunEvent]) -> None:
+        """Count these runs as old, so that the next `follow` waits for new ones."""
+        self._old_runs |= {(run.dag, run.run) for run in runs if run.state in _ENDED}
 
     def _tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         return self.api.listed(f"/dags/{quoted(dag_id)}/dagRuns/{quoted(run_id)}/taskInstances", "task_instances")
