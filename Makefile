@@ -43,7 +43,7 @@ bench: setup ## measure against the figures in bench/
 	@$(BIN)/python -m bench
 
 docs: ## generate the table pages and the list of messages
-	@$(BIN)/sanyu generate
+	@$(BIN)/sanyu docs
 
 clean: ## remove what can be made again: caches, the demo lake, Airflow's home
 	rm -rf lake .sanyu build spark-warehouse .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis *.egg-info

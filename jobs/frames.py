@@ -183,7 +183,9 @@ def is_full(source: Source, contract: Contract, failed_files: Sequence[str]) -> 
     return source.delivery.snapshot == "full" and not failed_files and contract.history is History.ENTITY
 
 
-def bridge_rows(links: DataFrame, contract: Contract, source_name: str, batch_id: str, recorded_at: str) -> list[dict[str, str | float | None]]:
+def bridge_rows(
+    links: DataFrame, contract: Contract, source_name: str, batch_id: str, recorded_at: str
+) -> list[dict[str, str | float | None]]:
     """Return what matching found as rows of `raw.ops__bridge`; the links of one batch are few, they are the edits."""
     return [
         {

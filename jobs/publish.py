@@ -26,7 +26,9 @@ def published(loading: Loading, city: City, sources: Mapping[str, Source]) -> di
     )
     store = loading.lake.store
     is_local = isinstance(store, LocalStore)
-    page = Path(store.uri(f"{release.path}/map.html", scheme="path")) if is_local else Path(".sanyu").resolve() / f"{release.release_id}.html"
+    page = (
+        Path(store.uri(f"{release.path}/map.html", scheme="path")) if is_local else Path(".sanyu").resolve() / f"{release.release_id}.html"
+    )
     if release.changed or not page.is_file():
         loading.progress("map")
         preview(loading.lake, core, page, release=release, title=f"{city.title} {city.title_zh}")

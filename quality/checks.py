@@ -46,12 +46,12 @@ def _column_checks(column: Column, contract: Contract) -> list[tuple[str, str, s
     checks: list[tuple[str, str, str]] = []
     if column.required:
         # A value that was there and could not be read is already reported; saying "missing" as well would send the user the wrong way.
-        checks.append(("required", f"{name} is null and not exists(errors, e -> e.field = '{name}')", error_sql(name, "required", "SY-Q003")))
+        checks.append(
+            ("required", f"{name} is null and not exists(errors, e -> e.field = '{name}')", error_sql(name, "required", "SY-Q003"))
+        )
     if field.dtype in NUMBERS and (field.minimum is not None or field.maximum is not None):
         low, high = field.minimum, field.maximum
-        beyond = " or ".join(
-            [*([f"{name} < {low!r}D"] if low is not None else []), *([f"{name} > {high!r}D"] if high is not None else [])]
-        )
+        beyond = " or ".join([*([f"{name} < {low!r}D"] if low is not None else []), *([f"{name} > {high!r}D"] if high is not None else [])])
         shown = {"minimum": "-∞" if low is None else f"{low:g}", "maximum": "∞" if high is None else f"{high:g}"}
         checks.append(("range", beyond, error_sql(name, "range", "SY-Q004", name, **shown)))
     if field.pattern:

@@ -73,7 +73,7 @@ class ColumnFrom(Frozen):
     """How one column is filled: a Spark SQL expression over the raw fields, then a code table, a unit, or a time format."""
 
     expr: str
-    codes: dict[str, str] = {}
+    codes: dict[str, str] = Field(default_factory=dict)
     default: str | None = None
     unit: str | None = None
     time_format: str | None = None

@@ -1,7 +1,7 @@
 """The three-domain stamp (三域标识): the columns that every row of `core` carries, in their order in the table.
 
-Order matters for Delta: statistics are kept for the leading columns, so identifiers, times, `cell` and `bbox` come first, attributes follow,
-and `geom` is last.
+Order matters for Delta: statistics are kept for the leading columns, so identifiers, times, `cell` and `bbox` come first, attributes
+follow, and `geom` is last.
 """
 
 from __future__ import annotations

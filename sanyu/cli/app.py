@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sanyu.cli import show
 from jobs.context import Context
+from sanyu.cli import show
 from schemas.messages import SanyuError
 
 app = typer.Typer(
@@ -65,7 +65,9 @@ def plan(ctx: typer.Context, source: str, json: Json = False) -> None:
     state = "already in the lake: nothing to do" if found.is_known else "new"
     show.table(f"{source}: batch {found.batch_id} ({state})", ("file", "bytes", "format", "rows"), found.files, right=("bytes", "rows"))
     for target in found.targets:
-        show.table(f"\n→ {target.table}   key: {target.key}   where: {target.where or 'all rows'}", ("column", "type", "from"), target.columns)
+        show.table(
+            f"\n→ {target.table}   key: {target.key}   where: {target.where or 'all rows'}", ("column", "type", "from"), target.columns
+        )
 
 
 @app.command()
@@ -83,7 +85,7 @@ def run(
     if not chosen:
         raise typer.BadParameter("name a source, or --all", param_hint="SOURCE")
     with show.console.status("…") as status:
-        reports = load_all(context.loading(lambda text: status.update(text)), chosen)
+        reports = load_all(context.loading(status.update), chosen)
     if json:
         show.dump([r.as_dict() for r in reports])
     else:
@@ -114,9 +116,19 @@ def describe(ctx: typer.Context, table: str, json: Json = False) -> None:
         show.dump(contract.model_dump(mode="json"))
         return
     show.console.print(f"[bold]{contract.name}[/] {contract.title_zh} (version {contract.version})\n{contract.description}")
-    show.console.print(f"grain: {contract.grain}\nkey: {', '.join(contract.key)}   geometry: {contract.geometry.kind if contract.geometry else 'none'}")
+    show.console.print(
+        f"grain: {contract.grain}\nkey: {', '.join(contract.key)}   geometry: {contract.geometry.kind if contract.geometry else 'none'}"
+    )
     rows = [
-        (c.name, c.dtype.value, c.field.unit, "yes" if c.required else "", c.field.code_list, c.field.title_zh, c.description or c.field.description)
+        (
+            c.name,
+            c.dtype.value,
+            c.field.unit,
+            "yes" if c.required else "",
+            c.field.code_list,
+            c.field.title_zh,
+            c.description or c.field.description,
+        )
         for c in contract.columns
     ]
     show.table(None, ("column", "type", "unit", "required", "codes", "中文", "meaning"), rows)
@@ -128,9 +140,25 @@ def describe(ctx: typer.Context, table: str, json: Json = False) -> None:
 def ledger(ctx: typer.Context, limit: Annotated[int, typer.Option(help="Newest rows to show.")] = 40, json: Json = False) -> None:
     """Show what happened to each batch: rows in = loaded + unchanged + quarantined + duplicate."""
     context: Context = ctx.obj
-    names = ("recorded_at", "step", "source_name", "table_name", "rows_in", "rows_loaded", "rows_unchanged", "rows_quarantined", "rows_duplicate")
+    names = (
+        "recorded_at",
+        "step",
+        "source_name",
+        "table_name",
+        "rows_in",
+        "rows_loaded",
+        "rows_unchanged",
+        "rows_quarantined",
+        "rows_duplicate",
+    )
     names = (*names, "rows_closed", "delta_version", "status")
-    rows = context.lake.table("raw.ops__ledger").to_arrow(columns=list(names)).sort_by([("recorded_at", "descending")]).slice(0, limit).to_pylist()
+    rows = (
+        context.lake.table("raw.ops__ledger")
+        .to_arrow(columns=list(names))
+        .sort_by([("recorded_at", "descending")])
+        .slice(0, limit)
+        .to_pylist()
+    )
     if json:
         show.dump(rows)
     else:
@@ -152,7 +180,7 @@ def quarantine(
     context: Context = ctx.obj
     if release:
         with show.console.status("…") as status:
-            report = release_rows(context.loading(lambda text: status.update(text)), context.sources, table, release, note)
+            report = release_rows(context.loading(status.update), context.sources, table, release, note)
         show.dump(report) if json else show.console.print(f"{report['released']:,} rows released into {table}")
         return
     reasons, rows = listed(context.lake, table, limit)
@@ -173,7 +201,7 @@ def gate(ctx: typer.Context, table: Annotated[list[str] | None, typer.Argument()
 
     context: Context = ctx.obj
     with show.console.status("…") as status:
-        results = gate_all(context.loading(lambda text: status.update(text)), tuple(table or ()))
+        results = gate_all(context.loading(status.update), tuple(table or ()))
     if json:
         show.dump([r.as_dict() for r in results])
     else:
@@ -190,7 +218,7 @@ def publish(ctx: typer.Context, json: Json = False) -> None:
 
     context: Context = ctx.obj
     with show.console.status("…") as status:
-        release = published(context.loading(lambda text: status.update(text)), context.city, context.sources)
+        release = published(context.loading(status.update), context.city, context.sources)
     if json:
         show.dump(release)
     else:
@@ -208,7 +236,11 @@ def doctor(ctx: typer.Context, json: Json = False) -> None:
     if json:
         show.dump([{"name": c.name, "ok": c.ok, "detail": c.detail, "remedy": c.remedy} for c in found])
     else:
-        show.table(None, ("", "check", "found", "remedy"), [("[green]✓[/]" if c.ok else "[red]✗[/]", c.name, c.detail, "" if c.ok else c.remedy) for c in found])
+        show.table(
+            None,
+            ("", "check", "found", "remedy"),
+            [("[green]✓[/]" if c.ok else "[red]✗[/]", c.name, c.detail, "" if c.ok else c.remedy) for c in found],
+        )
     if not all(c.ok for c in found):
         raise typer.Exit(1)
 
@@ -221,7 +253,7 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep-airflow", help="Leave Airflow up with its UI.")] = False,
 ) -> None:
     """Run a city from landing to a first release through Airflow, and show what came out."""
-    from sanyu.demo.run import run_demo
+    from sanyu.cli.demo import run_demo
 
     raise typer.Exit(run_demo(ctx.obj.options, city, data, keep_airflow=keep))
 

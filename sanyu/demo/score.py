@@ -1,48 +1,28 @@
 """How well the lake did with the demo city, held against the truth that the generator wrote beside the data.
 
-Only `lake.table(...)` is asked, so no JVM starts. Recall is the share of planted bad rows that are in quarantine under their file and row, precision
-the share of quarantined rows that were planted; an identity is kept if a thing bears one `entity_id` in both editions; a false merge is a thing that
-bears an `entity_id` of another thing.
+Only `lake.table(...)` is asked, so no JVM starts. Recall is the share of planted bad rows that are in quarantine under their file and row,
+precision the share of quarantined rows that were planted; an identity is kept if a thing bears one `entity_id` in both editions; a false
+merge is a thing that bears the `entity_id` of another thing.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import shapely
 
-from schemas.messages import SanyuError, language
+from sanyu.demo.view import Anys, Tables, View, load_truth
+from schemas.messages import language
 
-TABLES = ("rejects", "duplicates", "files", "counts", "identities", "divisions", "coordinates", "edges")
 METRES_PER_DEGREE = 111_320.0
 # Half of the last decimal that sources publish, and the arithmetic of projections: nothing else may be left.
 COORDINATE_LIMIT_M = 0.001
-# Keyless things are told by where they are: published to 1e-9 degrees, so neighbours (metres apart) can't be mistaken.
-SAME_PLACE_DEG = 2e-7
 # Two surveys of one building differ by centimetres, two buildings by metres.
 MEASURED_ANEW_DEG = 5e-6
-
-
-class Readable(Protocol):
-    """What the score needs of `sanyu.lake.Table`."""
-
-    def to_arrow(self, columns: Sequence[str] | None = None, *, where: str | None = None, at: Any = None) -> pa.Table: ...
-
-
-class Tables(Protocol):
-    """What the score needs of `sanyu.lake.Lake`."""
-
-    def names(self) -> list[str]: ...
-
-    def table(self, name: str) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -80,8 +60,8 @@ class Measure:
 class Score:
     """All measures of one edition, and frames to look closer.
 
-    `by_reason` (reason, expected, found, right_code, share), `by_table` (source, contract, expected, found), `missed` (planted rows that are not in
-    quarantine), `surplus` (quarantined rows that nobody planted).
+    `by_reason` (reason, expected, found, right_code, share), `by_table` (source, contract, expected, found), `missed` (planted rows that
+    are not in quarantine), `surplus` (quarantined rows that nobody planted).
     """
 
     edition: int
@@ -124,102 +104,52 @@ class Score:
 def score(lake: Tables, truth_dir: Path) -> Score:
     """Hold the lake against the truth of an edition. SY-M003 where the truth is not there; a table that the lake lacks counts as empty."""
     told, facts = load_truth(truth_dir)
-    view = _View(lake, facts)
-    rejected = _quarantined(view, told["counts"])
-    matched = told["rejects"].assign(name=_name(told["rejects"]["file"])).merge(
-        rejected, left_on=["source", "name", "row_number"], right_on=["source_name", "name", "row_number"], how="left", indicator=True
-    )
-    matched["found"] = matched["_merge"] == "both"
-    matched["right"] = [bool(set(str(c).split("|")) & set(f)) if ok else False for c, f, ok in zip(matched["codes"], matched["found_codes"], matched["found"], strict=True)]
-    surplus = rejected.merge(
-        told["rejects"].assign(name=_name(told["rejects"]["file"])), left_on=["source_name", "name", "row_number"],
-        right_on=["source", "name", "row_number"], how="left", indicator=True,
-    )  # fmt: skip
-    surplus = surplus[surplus["_merge"] == "left_only"][["source_name", "name", "row_number", "found_codes"]].reset_index(drop=True)
-    by_reason = matched.groupby("reason").agg(expected=("found", "size"), found=("found", "sum"), right_code=("right", "sum")).reset_index()
+    view = View(lake, facts)
+    planted, rejected = _rejects(view, told)
+    missed, surplus = planted[~planted["found"]], rejected[~rejected["planted"]]
+    by_reason = planted.groupby("reason").agg(expected=("found", "size"), found=("found", "sum"), right_code=("right", "sum")).reset_index()
     by_reason["share"] = by_reason["found"] / by_reason["expected"]
     by_table = _counts(view, told["counts"])
+    right_counts = int((by_table["expected"] == by_table["found"]).sum())
     measures = (
-        _share("rejects_recall", "bad rows found", "坏行检出", int(matched["found"].sum()), len(matched), 0.99),
-        _share("rejects_reason", "… for the right reason", "……且原因正确", int(matched["right"].sum()), len(matched), 0.99),
-        _share("rejects_precision", "rejected rows that were bad", "拒收行确为坏行", len(rejected) - len(surplus), len(rejected), 0.99),
-        _share("files_refused", "bad files refused", "坏文件拒读", *_files(view, told["files"]), 1.0),
-        _share("duplicates", "duplicates merged", "重复合并", *_duplicates(view, told["duplicates"]), 0.99),
-        _share("rows_loaded", "tables with the right row count", "行数正确的表", int((by_table["expected"] == by_table["found"]).sum()), len(by_table)),
+        _share("rejects_recall", "bad rows found", "坏行检出", int(planted["found"].sum()), len(planted), limit=0.99),
+        _share("rejects_reason", "… for the right reason", "……且原因正确", int(planted["right"].sum()), len(planted), limit=0.99),
+        _share(
+            "rejects_precision", "rejected rows that were bad", "拒收行确为坏行", len(rejected) - len(surplus), len(rejected), limit=0.99
+        ),
+        _share("files_refused", "bad files refused", "坏文件拒读", *_files(view, told["files"])),
+        _share("duplicates", "duplicates merged", "重复合并", *_duplicates(view, told["duplicates"]), limit=0.99),
+        _share("rows_loaded", "tables with the right row count", "行数正确的表", right_counts, len(by_table)),
         *_identities(view, told["identities"]),
         *_coordinates(view, told["coordinates"]),
-        _share("divisions", "division codes right", "区划代码正确", *_divisions(view, told["divisions"]), 0.999),
-        _share("edges", "sheet edges closed", "图幅接边闭合", *_edges(view, told["edges"]), 0.99),
-    )  # fmt: skip
+        _share("divisions", "division codes right", "区划代码正确", *_divisions(view, told["divisions"]), limit=0.999),
+        _share("edges", "sheet edges closed", "图幅接边闭合", *_edges(view, told["edges"]), limit=0.99),
+    )
     columns = ["source", "contract", "file", "row_number", "key", "reason", "codes"]
-    missed = matched[~matched["found"]][columns].reset_index(drop=True)
-    return Score(int(facts["edition"]), measures, by_reason, by_table, missed, surplus)
+    return Score(
+        int(facts["edition"]), measures, by_reason, by_table, missed[columns].reset_index(drop=True), surplus.reset_index(drop=True)
+    )
 
 
-def load_truth(folder: Path) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
-    """Read the truth tables and the facts of the edition; SY-M003 where one is missing."""
-    missing = [name for name in ("edition.json", *(f"{t}.parquet" for t in TABLES)) if not (folder / name).is_file()]
-    if missing:
-        raise SanyuError("SY-M003", folder=str(folder), missing=missing[0])
-    tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES}
-    return tables, json.loads((folder / "edition.json").read_text("utf-8"))
+def _rejects(view: View, told: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return planted rows with `found` and `right` (for one of the reasons told), and quarantined rows with `planted`."""
+    rejected = _quarantined(view, told["counts"])
+    codes = dict(zip(zip(rejected["source"], rejected["name"], rejected["row_number"], strict=True), rejected["found_codes"], strict=True))
+    planted = told["rejects"].copy()
+    places = list(zip(planted["source"], _name(planted["file"]), planted["row_number"], strict=True))
+    planted["found"] = np.array([place in codes for place in places], dtype=bool)
+    planted["right"] = np.array(
+        [bool(set(expected.split("|")) & set(codes.get(place, ()))) for place, expected in zip(places, planted["codes"], strict=True)],
+        dtype=bool,
+    )
+    known = set(places)
+    rejected["planted"] = np.array(
+        [place in known for place in zip(rejected["source"], rejected["name"], rejected["row_number"], strict=True)], dtype=bool
+    )
+    return planted, rejected
 
 
-class _View:
-    """The lake as an edition left it: rows valid half a day after the edition's date."""
-
-    def __init__(self, lake: Tables, facts: dict[str, Any]) -> None:
-        self._lake = lake
-        self._names = set(lake.names())
-        self._editions = {int(k): dt.datetime.fromisoformat(v) for k, v in facts["editions"].items()}
-        self.edition = int(facts["edition"])
-        self._kept: dict[tuple[str, int], pd.DataFrame] = {}
-
-    @property
-    def last_day(self) -> str:
-        """The edition's day as batch ids begin with it; one later for editions that begin in another time zone's day."""
-        return f"{self._editions[self.edition] + dt.timedelta(hours=12):%Y%m%d}"
-
-    def table(self, name: str, columns: Sequence[str], where: str | None = None) -> pd.DataFrame:
-        """Return a table that has no validity as it is, empty where the lake has none."""
-        if name not in self._names:
-            return pd.DataFrame({c: pd.Series(dtype=object) for c in columns})
-        frame: pd.DataFrame = self._lake.table(name).to_arrow(columns=list(columns), where=where).to_pandas()
-        return frame
-
-    def rows(self, contract: str, edition: int | None = None) -> pd.DataFrame:
-        """Return source_name, source_key, entity_id, division_code, lon, lat (centre of `bbox`) and all that came with the contract's table."""
-        number = edition or self.edition
-        if (contract, number) not in self._kept:
-            columns = ["source_name", "source_key", "entity_id", "division_code", "bbox"]
-            if contract not in self._names:
-                frame = pd.DataFrame({c: pd.Series(dtype=object) for c in columns})
-            else:
-                at = (self._editions[number] + dt.timedelta(hours=12)).isoformat()
-                frame = self._lake.table(contract).to_arrow(columns=columns, at=at).to_pandas()
-            boxes = frame.pop("bbox")
-            has = [isinstance(b, dict) and b["xmin"] is not None for b in boxes]
-            for name, low, high in (("lon", "xmin", "xmax"), ("lat", "ymin", "ymax")):
-                frame[name] = np.array([(b[low] + b[high]) / 2 if ok else np.nan for b, ok in zip(boxes, has, strict=True)], dtype=float)
-            self._kept[contract, number] = frame
-        return self._kept[contract, number]
-
-    def places(self, contract: str, told: pd.DataFrame, suffix: str = "", edition: int | None = None) -> np.ndarray:  # type: ignore[type-arg]
-        """Return for each told thing the position of its row in `rows`, −1 where there is none: by key, or by place where it has none."""
-        rows = self.rows(contract, edition)
-        index = {pair: i for i, pair in enumerate(zip(rows["source_name"], rows["source_key"], strict=True))}
-        keys = told[f"key{suffix}"]
-        found = np.array([index.get((s, k), -1) if isinstance(k, str) else -1 for s, k in zip(told["source"], keys, strict=True)], dtype=int)
-        keyless = np.flatnonzero(keys.isna().to_numpy() & told[f"lon{suffix}"].notna().to_numpy()) if f"lon{suffix}" in told else np.array([], int)
-        if len(keyless) and len(rows):
-            tree = shapely.STRtree(shapely.points(rows["lon"].fillna(999.0), rows["lat"].fillna(999.0)))
-            wanted = shapely.points(told[f"lon{suffix}"].to_numpy()[keyless], told[f"lat{suffix}"].to_numpy()[keyless])
-            which, near = tree.query_nearest(wanted, max_distance=SAME_PLACE_DEG, all_matches=False)
-            found[keyless[which]] = near
-        return found
-
-
-def _share(name: str, title: str, title_zh: str, found: int, expected: int, limit: float | None = 1.0) -> Measure:
+def _share(name: str, title: str, title_zh: str, found: int, expected: int, *, limit: float | None = 1.0) -> Measure:
     return Measure(name, title, title_zh, found, expected, found / expected if expected else 0.0, limit)
 
 
@@ -228,8 +158,8 @@ def _name(files: pd.Series) -> pd.Series:
     return files.astype(str).str.rsplit("/", n=1).str[-1]
 
 
-def _quarantined(view: _View, counts: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that the edition's batches left in quarantine: source_name, name, row_number, found_codes.
+def _quarantined(view: View, counts: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that the edition's batches left in quarantine: source, name, row_number, found_codes.
 
     A source that delivers the same files again has no new batch: its last one up to the edition's day counts.
     """
@@ -243,8 +173,9 @@ def _quarantined(view: _View, counts: pd.DataFrame) -> pd.DataFrame:
     frame = frame[frame["batch_id"].astype(str).str[:8] <= view.last_day].sort_values("recorded_at", kind="stable")
     frame = frame[frame["batch_id"] == frame.groupby("source_name")["batch_id"].transform("last")]
     codes = [_codes(errors) for errors in frame["errors"]]
-    rows = frame.assign(name=_name(frame["file_name"]), found_codes=codes)[["source_name", "name", "row_number", "found_codes"]]
-    return rows.drop_duplicates(["source_name", "name", "row_number"]).astype({"row_number": "int64"})
+    rows = frame.assign(source=frame["source_name"], name=_name(frame["file_name"]), found_codes=codes)
+    rows = rows[["source", "name", "row_number", "found_codes"]].drop_duplicates(["source", "name", "row_number"])
+    return rows.astype({"row_number": "int64"})
 
 
 def _codes(errors: Any) -> list[str]:
@@ -257,14 +188,14 @@ def _codes(errors: Any) -> list[str]:
     return found
 
 
-def _files(view: _View, files: pd.DataFrame) -> tuple[int, int]:
+def _files(view: View, files: pd.DataFrame) -> tuple[int, int]:
     refused = view.table("raw.ops__file", ["source_name", "file_name", "status"])
     refused = refused[refused["status"] != "ok"]
     known = set(zip(refused["source_name"], _name(refused["file_name"]), strict=True))
     return sum((s, n) in known for s, n in zip(files["source"], _name(files["file"]), strict=True)), len(files)
 
 
-def _counts(view: _View, counts: pd.DataFrame) -> pd.DataFrame:
+def _counts(view: View, counts: pd.DataFrame) -> pd.DataFrame:
     found = []
     for row in counts.itertuples():
         rows = view.rows(row.contract)
@@ -272,7 +203,7 @@ def _counts(view: _View, counts: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"source": counts["source"], "contract": counts["contract"], "expected": counts["loaded"], "found": found})
 
 
-def _duplicates(view: _View, duplicates: pd.DataFrame) -> tuple[int, int]:
+def _duplicates(view: View, duplicates: pd.DataFrame) -> tuple[int, int]:
     """Count repeated rows that are one row in the lake: one row of the key, or one at the place where it was measured twice."""
     found = 0
     for contract, told in duplicates.groupby("contract"):
@@ -288,7 +219,7 @@ def _duplicates(view: _View, duplicates: pd.DataFrame) -> tuple[int, int]:
     return found, len(duplicates)
 
 
-def _identities(view: _View, told: pd.DataFrame) -> tuple[Measure, ...]:
+def _identities(view: View, told: pd.DataFrame) -> tuple[Measure, ...]:
     """Measure identities across the editions, and false merges over the things of the edition."""
     kept = same = wrong = things = 0
     for contract, rows in told.groupby("contract"):
@@ -305,25 +236,25 @@ def _identities(view: _View, told: pd.DataFrame) -> tuple[Measure, ...]:
         taken = np.array([e in owner and owner[e] != k for e, k in zip(second[counted], rows.index[counted], strict=True)], dtype=bool)
         wrong, things = wrong + int((shared | taken).sum()), things + int(counted.sum())
     return (
-        _share("identities_kept", "identities kept", "实体标识保持", kept, same, 0.99),
+        _share("identities_kept", "identities kept", "实体标识保持", kept, same, limit=0.99),
         Measure("false_merges", "false merges", "错误合并", wrong, things, wrong / things if things else 0.0, 0.001, at_most=True),
     )
 
 
-def _entities(view: _View, contract: str, rows: pd.DataFrame, edition: int) -> np.ndarray:  # type: ignore[type-arg]
+def _entities(view: View, contract: str, rows: pd.DataFrame, edition: int) -> Anys:
     if view.edition < edition:
         return np.full(len(rows), None, dtype=object)
     found = view.places(contract, rows, f"_{edition}", edition)
-    entities = np.append(view.rows(contract, edition)["entity_id"].to_numpy(dtype=object), None)
+    entities = np.array([*view.rows(contract, edition)["entity_id"], None], dtype=object)
     return np.asarray(entities[found])
 
 
-def _repeated(rows: pd.DataFrame, edition: int) -> np.ndarray:  # type: ignore[type-arg]
+def _repeated(rows: pd.DataFrame, edition: int) -> Anys:
     """Tell which rows name a thing of the edition again (a parent that was split is named for each of its parts)."""
     return np.asarray(rows.duplicated([f"key_{edition}", f"lon_{edition}", f"lat_{edition}"]).to_numpy())
 
 
-def _coordinates(view: _View, told: pd.DataFrame) -> tuple[Measure, ...]:
+def _coordinates(view: View, told: pd.DataFrame) -> tuple[Measure, ...]:
     """Measure how far undone datums land from the truth, in metres; things that are not there count as not found."""
     worst, found = 0.0, 0
     for contract, rows in told.groupby("contract"):
@@ -340,19 +271,19 @@ def _coordinates(view: _View, told: pd.DataFrame) -> tuple[Measure, ...]:
             "coordinates_error", "largest error after undoing GCJ-02 and BD-09", "GCJ-02、BD-09 还原最大误差", found, len(told), worst,
             COORDINATE_LIMIT_M, at_most=True, unit="m",
         ),
-        _share("coordinates_found", "positions there", "坐标齐全", found, len(told), 0.999),
+        _share("coordinates_found", "positions there", "坐标齐全", found, len(told), limit=0.999),
     )  # fmt: skip
 
 
-def _divisions(view: _View, told: pd.DataFrame) -> tuple[int, int]:
+def _divisions(view: View, told: pd.DataFrame) -> tuple[int, int]:
     right = 0
     for contract, rows in told.groupby("contract"):
-        codes = np.append(view.rows(contract)["division_code"].to_numpy(dtype=object), None)
+        codes = np.array([*view.rows(contract)["division_code"], None], dtype=object)
         right += int((codes[view.places(contract, rows)] == rows["division_code"].to_numpy()).sum())
     return right, len(told)
 
 
-def _edges(view: _View, edges: pd.DataFrame) -> tuple[int, int]:
+def _edges(view: View, edges: pd.DataFrame) -> tuple[int, int]:
     """Count pairs of segments whose nearest ends are one point."""
     contract = "core.basemap__road_segment"
     keys = [*edges["key_1"], *edges["key_2"]]

@@ -1,7 +1,7 @@
 """The only code that writes Delta tables with Spark: raw appends, quarantine, bitemporal merges, fact overwrites.
 
-Each write is idempotent per (source, delivery): it carries a Delta transaction (`txnAppId`, `txnVersion`) that is read back before the write,
-so a run that died after its commit is recognised by the next one, and it is made under the table's lease, which is checked last before the
+Each write is idempotent per (source, delivery): it carries a Delta transaction (`txnAppId`, `txnVersion`) that is read back before the
+write, so a run that died after its commit is recognised by the next one, and it is made under the table's lease, which is checked last before the
 commit. The commit's `userMetadata` says which run, batch and contract version wrote it.
 """
 
@@ -16,9 +16,9 @@ from delta.tables import DeltaTable
 from deltalake import DeltaTable as DeltaLog
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+
 from quality.delta import constraints, table_properties
 from quality.spark import spark_schema
-
 from sanyu.lake.lease import Held, lease
 from sanyu.lake.store import Store
 from schemas.model import Contract
@@ -113,7 +113,15 @@ class DeltaWriter:
             )
 
     def commit_entities(
-        self, contract: Contract, rows: DataFrame, write: Write, instants: Instants, *, full: bool, count: int, ended: DataFrame | None = None
+        self,
+        contract: Contract,
+        rows: DataFrame,
+        write: Write,
+        instants: Instants,
+        *,
+        full: bool,
+        count: int,
+        ended: DataFrame | None = None,
     ) -> Outcome:
         """Merge one version of each entity into a bitemporal table.
 
@@ -210,7 +218,9 @@ class DeltaWriter:
             )
 
     def _append(self, contract: Contract, rows: DataFrame, write: Write, count: int) -> None:
-        self._laid_out(rows, count).write.format("delta").mode("append").options(**self._commit_options(write)).save(self.uri(contract.path))
+        self._laid_out(rows, count).write.format("delta").mode("append").options(**self._commit_options(write)).save(
+            self.uri(contract.path)
+        )
 
     def _laid_out(self, rows: DataFrame, count: int) -> DataFrame:
         """Order rows by the Hilbert key into files near the target size, so that a window touches few of them."""

@@ -1,9 +1,9 @@
 """From raw rows to the columns of a contract: what a source definition says, as Spark SQL text.
 
-The mapping is planned without Spark: every expression is parsed, the raw names in it are held against the columns that the files really
+The mapping is planned without Spark: every expression is parsed, the raw names in it are held against the columns that the files
 have, and targets against the contract, so that a wrong definition is refused before anything runs and `sanyu plan` can show the statements.
-Raw fields are the original texts, trimmed, with blank as missing; a value that cannot become the column's type rejects the row (SY-Q001) or,
-for coded columns, names the missing code (SY-Q002).
+Raw fields are the original texts, trimmed, with blank as missing; a value that cannot become the column's type rejects the row (SY-Q001)
+or, for coded columns, names the missing code (SY-Q002).
 """
 
 from __future__ import annotations
@@ -228,4 +228,3 @@ def _problem(source: Source, column: Column, rule: ColumnFrom) -> str | None:
     else:
         return None
     return f"if({text} is not null and ({typed}) is null, {error}, null)"
-

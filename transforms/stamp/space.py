@@ -1,4 +1,4 @@
-"""The space domain of the stamp: one pass over Arrow batches gives each row its geometry in EPSG:4490, bounds, layout key, grid code and division.
+"""The space domain of the stamp: one pass over Arrow batches gives each row geometry in EPSG:4490, bounds, layout key, grid code, division.
 
 Runs inside Spark's `mapInArrow`; everything is vectorised on shapely arrays, nothing is done row by row but the wording of rejections.
 """
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import shapely
 
 from schemas.model import GeometryKind
-from schemas.rejection import error_row
+from schemas.rejection import ERRORS_TYPE, error_row
 from transforms.conform.geometry import Conformed, conform_geometries
 from transforms.space import beidou
 from transforms.space.hilbert import hilbert_key
@@ -32,15 +32,23 @@ GIVEN: tuple[tuple[str, pa.DataType, str], ...] = (
     ("grid_code", pa.string(), "string"),
     ("grid_level", pa.int32(), "int"),
     ("division_within", pa.string(), "string"),
-    ("geometry_errors", pa.list_(ERROR), "array<struct<field:string,check:string,code:string,value:string,message:string,message_zh:string>>"),
+    ("geometry_errors", pa.list_(ERROR), ERRORS_TYPE),
     ("geometry_notes", pa.list_(pa.string()), "array<string>"),
 )
 
 
-NULL_ISLAND = [shapely.to_wkb(p, flavor="iso") for p in shapely.from_wkt(["POINT (0 0)", "POINT Z (0 0 0)", "POINT (-0.0 0)", "POINT (0 -0.0)"])]
+NULL_ISLAND = [shapely.to_wkb(shapely.Point(xyz), flavor="iso") for xyz in ((0.0, 0.0), (0.0, 0.0, 0.0), (-0.0, 0.0), (0.0, -0.0))]
 UNDECLARED = "SY-C113"
 # Names that a person gives when releasing rows; every other geometry code is the check `geometry`.
-CHECKS = {"SY-C101": "required", "SY-C107": "axes", "SY-C108": "axes", "SY-C109": "extent", "SY-C110": "kind", "SY-C112": "valid", UNDECLARED: "crs"}
+CHECKS = {
+    "SY-C101": "required",
+    "SY-C107": "axes",
+    "SY-C108": "axes",
+    "SY-C109": "extent",
+    "SY-C110": "kind",
+    "SY-C112": "valid",
+    UNDECLARED: "crs",
+}
 
 
 @dataclass(frozen=True)
@@ -119,7 +127,13 @@ def _conform(wkb: pa.Array, crs: str | None, plan: SpacePlan) -> Conformed:
     """Conform rows of one declared system; where none is declared and none is set, every geometry is rejected rather than guessed."""
     assert plan.kind is not None
     done = conform_geometries(
-        wkb, GeometryKind.ANY if plan.to_point else plan.kind, source_crs=crs or "EPSG:4490", operation=plan.operation, extent=plan.extent, required=plan.required, multi=plan.multi
+        wkb,
+        GeometryKind.ANY if plan.to_point else plan.kind,
+        source_crs=crs or "EPSG:4490",
+        operation=plan.operation,
+        extent=plan.extent,
+        required=plan.required,
+        multi=plan.multi,
     )
     if plan.to_point:
         there = ~shapely.is_missing(done.geoms)

@@ -142,4 +142,3 @@ def without_repeats(frame: DataFrame, *, newest_wins: bool) -> tuple[DataFrame, 
     conflict = F.expr(f"array({error_sql('source_key', 'unique', 'SY-Q006', 'source_key')})")
     rows = ranked.where(~(repeat & equal)).withColumn("errors", F.when(repeat, F.concat("errors", conflict)).otherwise(F.col("errors")))
     return rows.drop("rank", "winner_hash"), ranked.where(repeat & equal).drop("rank", "winner_hash")
-

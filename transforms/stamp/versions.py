@@ -113,4 +113,3 @@ def merge_rows(
         )
         rows = rows.unionByName(gone, allowMissingColumns=True)
     return rows
-

@@ -1,4 +1,4 @@
-"""A seeded, plausible Chinese city, 临海新城 (fictional), as its offices would deliver it, with everything that is true of it written beside.
+"""A seeded, plausible Chinese city, 临海新城 (fictional), as its offices would deliver it, with all that is true of it beside.
 
 The same seed gives the same bytes. `data/` below the target is what sources read; `truth/` is outside of it.
 """
@@ -20,9 +20,10 @@ SCALES = ("small", "medium")
 
 __all__ = ["SCALES", "SEED", "Truth", "generate"]
 
-_HTML = '<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>\n'
+_HTML = "<!DOCTYPE html>\n<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>\n"
 _VRT = (
-    '<OGRVRTDataSource><OGRVRTLayer name="tile_nw"><SrcDataSource relativeToVRT="1">tile_nw.geojson</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>\n'
+    '<OGRVRTDataSource><OGRVRTLayer name="tile_nw"><SrcDataSource relativeToVRT="1">tile_nw.geojson</SrcDataSource>'
+    "</OGRVRTLayer></OGRVRTDataSource>\n"
 )
 
 
@@ -35,8 +36,8 @@ def generate(
 ) -> Truth:
     """Write one edition of the city below `out`; return its truth. SY-M001, SY-M002 on an unknown scale or edition.
 
-    `small` has about 17,000 buildings and takes seconds, `medium` ten times as many. Edition 2 is the same city half a year later: its truth has
-    `identities` between the two. `progress` is told each step.
+    `small` has about 20,000 buildings and takes seconds, `medium` ten times as many. Edition 2 is the same city half a year later.
+    `progress` is told each step.
     """
     if scale not in SCALES:
         raise SanyuError("SY-M001", scale=scale, known=", ".join(SCALES))

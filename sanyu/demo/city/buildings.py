@@ -1,7 +1,7 @@
 """Buildings of the demo city: estates of repeated slabs, towers, courtyards of the old town, factories, schools, village houses.
 
-Each block is filled in its own frame (x along its southern road, y away from it) by the rule of its zone, then turned into place. A building
-knows the road that it fronts and how far along it stands, which is all that an address needs.
+Each block is filled in its own frame (x along its southern road, y away from it) by the rule of its zone, then turned into place. A
+building knows the road that it fronts and how far along it stands, which is all that an address needs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pandas as pd
 import shapely
 
 from sanyu.demo.city.naming import ESTATE_SUFFIX, Names
-from sanyu.demo.city.plan import HALF_WIDTH_M, Array, Block, Edge, Plan, stream
+from sanyu.demo.city.plan import HALF_WIDTH_M, Anys, Array, Block, Edge, Plan, stream
 
 # One building in block frame: x, y of its south-west corner, width, depth (m), shape, storeys, use.
 Draft = tuple[float, float, float, float, str, int, str]
@@ -25,7 +25,10 @@ BUILT = {
 
 
 def build(plan: Plan, names: dict[Edge, str], water: pd.DataFrame, green: pd.DataFrame) -> pd.DataFrame:
-    """Fill all blocks; drop what stands in water or a park. Columns: key, name, use, floors, height, year, road, side, along, estate, u, v, geom."""
+    """Fill all blocks; drop what stands in water or a park.
+
+    Columns: key, name, use, floors, height, year, road, side, estate, number, u, v (lattice place), geom.
+    """
     rng = stream(plan.seed, "buildings")
     pool = Names(rng)
     rows: list[tuple[object, ...]] = []
@@ -68,7 +71,7 @@ def _frame(plan: Plan, block: Block):  # type: ignore[no-untyped-def]
         (south, "y", ("h", block.u0, block.v0)),
         (north, "y", ("h", block.u0, block.v1)),
     )
-    limits = []
+    limits: list[float] = []
     for points, axis, edge in sides:
         offsets = (points - centre) @ (e1 if axis == "x" else e2)
         margin = HALF_WIDTH_M[plan.roads.get(edge, "branch")] + 5.0
@@ -85,7 +88,7 @@ def _frame(plan: Plan, block: Block):  # type: ignore[no-untyped-def]
 
 
 def _front(plan: Plan, block: Block, names: dict[Edge, str], share: tuple[float, float]) -> tuple[float, float, str, str]:
-    """Return the lattice place, the nearest road with a name, and on which side of it (left or right of its direction) the building stands."""
+    """Return the lattice place, the nearest road with a name, and the side of it (left or right of its direction)."""
     s, t = share
     u, v = block.u0 + s * (block.u1 - block.u0), block.v0 + t * (block.v1 - block.v0)
     options: list[tuple[float, Edge, str]] = [
@@ -115,12 +118,12 @@ def _outline(shape: str, w: float, d: float) -> tuple[Array, Array | None]:
     return box, None
 
 
-def _polygons(rings: list[Array], holes: list[Array | None]) -> np.ndarray:  # type: ignore[type-arg]
+def _polygons(rings: list[Array], holes: list[Array | None]) -> Anys:
     coordinates = np.round(np.concatenate(rings), 3)
     owner = np.repeat(np.arange(len(rings)), [len(r) for r in rings])
     shells = shapely.linearrings(coordinates, indices=owner)
     inner = [i for i, hole in enumerate(holes) if hole is not None]
-    courts = [shapely.linearrings(np.round(holes[i], 3)) for i in inner]
+    courts = [shapely.linearrings(np.round(hole, 3)) for hole in holes if hole is not None]
     result = shapely.polygons(shells)
     result[inner] = [shapely.Polygon(shells[i], [court]) for i, court in zip(inner, courts, strict=True)]
     return np.asarray(result)
@@ -133,7 +136,7 @@ def _on_dry_land(frame: pd.DataFrame, water: pd.DataFrame, green: pd.DataFrame) 
 
 
 def _rows(
-    rng: np.random.Generator, wide: float, deep: float, size: tuple[float, float], gap: tuple[float, float], jitter: float = 0.0
+    rng: np.random.Generator, wide: float, deep: float, *, size: tuple[float, float], gap: tuple[float, float], jitter: float = 0.0
 ) -> Array:
     """Return south-west corners of as many equal boxes as fit, in rows, spread over the block."""
     nx, ny = int((wide + gap[0]) // (size[0] + gap[0])), int((deep + gap[1]) // (size[1] + gap[1]))
@@ -149,7 +152,7 @@ def _estate(rng: np.random.Generator, wide: float, deep: float, density: float) 
     length, depth = float(rng.choice([38, 46, 54, 62])), float(rng.choice([11.5, 12.5, 13.5]))
     floors = int(rng.choice([5, 6, 6, 7, 11]))
     drafts: list[Draft] = []
-    for x, y in _rows(rng, wide, deep, (length, depth), (10.0, 12.0 + 1.0 * floors)):
+    for x, y in _rows(rng, wide, deep, size=(length, depth), gap=(10.0, 12.0 + 1.0 * floors)):
         if rng.random() < 0.95:
             shape = "ell" if rng.random() < 0.04 and depth * 1.6 < 24 else "box"
             drafts.append((x, y, length, depth * (1.5 if shape == "ell" else 1), shape, floors, "residential"))
@@ -159,7 +162,7 @@ def _estate(rng: np.random.Generator, wide: float, deep: float, density: float) 
 def _towers(rng: np.random.Generator, wide: float, deep: float, density: float) -> list[Draft]:
     w, d = float(rng.choice([24, 28, 34])), float(rng.choice([16, 18, 20]))
     floors = int(rng.choice([18, 24, 26, 28, 32, 33]))
-    spots = _rows(rng, wide, deep, (w, d), (24.0, 36.0))
+    spots = _rows(rng, wide, deep, size=(w, d), gap=(24.0, 36.0))
     return [
         (x, y, w, d, "bay" if i % 3 == 0 else "box", floors - 2 * int(rng.integers(0, 3)), "residential") for i, (x, y) in enumerate(spots)
     ]
@@ -168,7 +171,7 @@ def _towers(rng: np.random.Generator, wide: float, deep: float, density: float) 
 def _old_town(rng: np.random.Generator, wide: float, deep: float, density: float) -> list[Draft]:
     w, d = float(rng.uniform(13, 16)), float(rng.uniform(15, 18))
     drafts: list[Draft] = []
-    for x, y in _rows(rng, wide, deep, (w, d), (3.5, 5.5), jitter=0.7):
+    for x, y in _rows(rng, wide, deep, size=(w, d), gap=(3.5, 5.5), jitter=0.7):
         if rng.random() < 0.9:
             shape = str(rng.choice(["court", "box", "ell"], p=[0.35, 0.45, 0.2]))
             drafts.append(
@@ -190,7 +193,7 @@ def _village(rng: np.random.Generator, wide: float, deep: float, density: float)
     x0, y0 = rng.uniform(0, 0.35, 2)
     w, d = wide * min(0.7, 200 / wide + 0.25), deep * min(0.62, 170 / deep + 0.25)
     drafts: list[Draft] = []
-    for x, y in _rows(rng, w, d, (10.5, 11.5), (5.0, 9.5), jitter=1.2):
+    for x, y in _rows(rng, w, d, size=(10.5, 11.5), gap=(5.0, 9.5), jitter=1.2):
         if rng.random() < 0.72:
             drafts.append((x + x0 * wide, y + y0 * deep, 10.5, float(rng.uniform(9, 12)), "box", int(rng.integers(2, 5)), "residential"))
     return drafts
@@ -199,7 +202,7 @@ def _village(rng: np.random.Generator, wide: float, deep: float, density: float)
 def _industry(rng: np.random.Generator, wide: float, deep: float, density: float) -> list[Draft]:
     w, d = float(rng.choice([62, 84, 110])), float(rng.choice([28, 40, 54]))
     drafts: list[Draft] = []
-    for x, y in _rows(rng, wide - 60, deep - 60, (w, d), (18.0, 20.0)):
+    for x, y in _rows(rng, wide - 60, deep - 60, size=(w, d), gap=(18.0, 20.0)):
         if rng.random() < 0.85:
             drafts.append((x + 30, y + 30, w, d, "ell" if rng.random() < 0.12 else "box", int(rng.choice([1, 1, 1, 2, 3])), "industrial"))
     return drafts
@@ -217,15 +220,16 @@ def _school(rng: np.random.Generator, wide: float, deep: float, density: float) 
 
 
 def _hospital(rng: np.random.Generator, wide: float, deep: float, density: float) -> list[Draft]:
-    return [(0, 0, 80, 34, "bay", 6, "medical"), (0, 55, 60, 22, "box", 16, "medical"), (95, 0, 22, 60, "ell", 4, "medical")][
-        : 3 if wide > 120 else 2
-    ]
+    drafts: list[Draft] = [(0, 0, 80, 34, "bay", 6, "medical"), (0, 55, 60, 22, "box", 16, "medical")]
+    if wide > 120:
+        drafts.append((95, 0, 22, 60, "ell", 4, "medical"))
+    return drafts
 
 
 def _business(rng: np.random.Generator, wide: float, deep: float, density: float) -> list[Draft]:
     w, d = float(rng.choice([44, 56])), float(rng.choice([36, 46]))
     drafts: list[Draft] = []
-    for x, y in _rows(rng, wide, deep, (w, d), (14.0, 16.0)):
+    for x, y in _rows(rng, wide, deep, size=(w, d), gap=(14.0, 16.0)):
         use = "office" if rng.random() < 0.55 else "commercial"
         floors = int(rng.integers(12, 46) if use == "office" and density > 0.6 else rng.integers(3, 13))
         drafts.append((x, y, w, d, str(rng.choice(["box", "court", "ell", "bay"], p=[0.5, 0.2, 0.15, 0.15])), floors, use))

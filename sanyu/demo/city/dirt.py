@@ -117,7 +117,7 @@ NO_SHAPE = values("missing_geometry", "SY-C101|SY-Q009", geom=None)
 
 
 def plant(
-    frame: pd.DataFrame, spoils: list[Spoil], rng: np.random.Generator, key: str | None, form: Callable[[int], str], share: float = SHARE
+    frame: pd.DataFrame, spoils: list[Spoil], rng: np.random.Generator, *, key: str | None, form: Callable[[int], str], share: float = SHARE
 ) -> pd.DataFrame:
     """Insert spoilt copies at random places; adds `_reason` and `_codes`. `form` makes the keys of the bad rows from a serial number.
 

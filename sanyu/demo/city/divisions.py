@@ -15,7 +15,7 @@ import pandas as pd
 import shapely
 
 from sanyu.demo.city.naming import Names, hamlet, pinyin
-from sanyu.demo.city.plan import Plan, stream
+from sanyu.demo.city.plan import Anys, Plan, stream
 
 CITY_CODE = "3901"
 CITY_NAME = "临海新城"
@@ -31,13 +31,13 @@ class Divisions:
     """`frame`: code, level, name, pinyin, parent, geom per division; `cells`: community code per 400 m cell."""
 
     frame: pd.DataFrame
-    cells: np.ndarray[tuple[int, int], np.dtype[np.object_]]
+    cells: Anys
 
-    def community(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def community(self, u: Anys, v: Anys) -> Anys:
         """Return the community codes at lattice coordinates (unit cells); outside counts as the nearest cell."""
         i = np.clip((np.asarray(u) // ATOM).astype(int), 0, self.cells.shape[0] - 1)
         j = np.clip((np.asarray(v) // ATOM).astype(int), 0, self.cells.shape[1] - 1)
-        return self.cells[i, j]
+        return np.asarray(self.cells[i, j])
 
 
 def divide(plan: Plan) -> Divisions:
@@ -45,12 +45,13 @@ def divide(plan: Plan) -> Divisions:
     rng = stream(plan.seed, "divisions")
     wide, tall = plan.nx // ATOM, plan.ny // ATOM
     spots = np.stack(np.meshgrid(np.arange(wide), np.arange(tall), indexing="ij"), axis=-1).reshape(-1, 2).astype(float)
-    community = _grow(rng, spots, _grid_links(wide, tall), wide * tall // PER_COMMUNITY, rough=0.8)
+    community = _grow(rng, spots, _grid_links(wide, tall), count=wide * tall // PER_COMMUNITY, rough=0.8)
     towns_spots, links = _contract(spots, community, _grid_links(wide, tall))
-    township = _grow(rng, towns_spots, links, max(12, len(towns_spots) // 5), rough=0.3)
+    township = _grow(rng, towns_spots, links, count=max(12, len(towns_spots) // 5), rough=0.3)
     district_spots, links = _contract(towns_spots, township, links)
-    district = _grow(rng, district_spots, links, len(DISTRICTS), rough=0.1)
-    return _named(plan, rng, community.reshape(wide, tall), township, district, district_spots)
+    district = _grow(rng, district_spots, links, count=len(DISTRICTS), rough=0.1)
+    west_east = np.array([district_spots[district == d, 0].mean() for d in range(int(district.max()) + 1)])
+    return _named(plan, rng, community=community.reshape(wide, tall), township=township, district=district, west_east=west_east)
 
 
 def _grid_links(wide: int, tall: int) -> list[set[int]]:
@@ -65,7 +66,7 @@ def _grid_links(wide: int, tall: int) -> list[set[int]]:
     return links
 
 
-def _contract(spots: np.ndarray, label: np.ndarray, links: list[set[int]]) -> tuple[np.ndarray, list[set[int]]]:  # type: ignore[type-arg]
+def _contract(spots: Anys, label: Anys, links: list[set[int]]) -> tuple[Anys, list[set[int]]]:
     """Return centres and neighbours of the regions that a labelling makes."""
     count = int(label.max()) + 1
     centres = np.array([spots[label == k].mean(axis=0) for k in range(count)])
@@ -77,7 +78,7 @@ def _contract(spots: np.ndarray, label: np.ndarray, links: list[set[int]]) -> tu
     return centres, joined
 
 
-def _grow(rng: np.random.Generator, spots: np.ndarray, links: list[set[int]], count: int, rough: float) -> np.ndarray:  # type: ignore[type-arg]
+def _grow(rng: np.random.Generator, spots: Anys, links: list[set[int]], *, count: int, rough: float) -> Anys:
     """Label nodes by the seed that reaches them first over links of random cost: connected regions with uneven borders."""
     centres = spots[rng.choice(len(spots), count, replace=False)]
     for _ in range(12):
@@ -102,10 +103,10 @@ def _grow(rng: np.random.Generator, spots: np.ndarray, links: list[set[int]], co
     return label
 
 
-def _named(plan: Plan, rng: np.random.Generator, community, township, district, district_spots) -> Divisions:  # type: ignore[no-untyped-def]
+def _named(plan: Plan, rng: np.random.Generator, *, community: Anys, township: Anys, district: Anys, west_east: Anys) -> Divisions:
     """Give codes and names from west to east, and make the polygons by union of cells with common vertices."""
     names = Names(rng)
-    district_rank = np.argsort(np.argsort(district_spots_order(district, district_spots)))
+    district_rank = np.argsort(np.argsort(west_east))
     codes: dict[int, str] = {}
     rows: list[dict[str, object]] = []
     town_number: dict[int, int] = {}
@@ -137,11 +138,6 @@ def _named(plan: Plan, rng: np.random.Generator, community, township, district, 
     return Divisions(frame, cells)
 
 
-def district_spots_order(district, township_spots):  # type: ignore[no-untyped-def]
-    """Return the mean west–east place of each district, from the places of its townships."""
-    return np.array([township_spots[district == d, 0].mean() for d in range(int(district.max()) + 1)])
-
-
 def _row(code: str, level: str, name: str) -> dict[str, object]:
     parent = {
         "province": None,
@@ -153,7 +149,7 @@ def _row(code: str, level: str, name: str) -> dict[str, object]:
     return {"code": code, "level": level, "name": name, "pinyin": pinyin(name), "parent": parent}
 
 
-def _polygons(plan: Plan, cells: np.ndarray, frame: pd.DataFrame) -> list[shapely.Geometry]:  # type: ignore[type-arg]
+def _polygons(plan: Plan, cells: Anys, frame: pd.DataFrame) -> list[shapely.Geometry]:
     squares: dict[str, list[shapely.Geometry]] = {}
     for i in range(cells.shape[0]):
         for j in range(cells.shape[1]):

@@ -1,18 +1,20 @@
 """The two editions of the demo city and what truly happened to each thing between them.
 
-An identity row says: the thing with `uid_1` in edition 1 is (`same`), was split into, or was merged into `uid_2` of edition 2, has ended, or is
-new. `edit` names the change of a thing that stayed the same: `unchanged`, `moved`, `renumbered`, `attributes`.
+An identity row says: the thing with `uid_1` in edition 1 is (`same`), was split into, or was merged into `uid_2` of edition 2, has
+ended, or is new. `edit` names the change of a thing that stayed the same: `unchanged`, `moved`, `renumbered`, `attributes`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import shapely
 
+from sanyu.demo.city.divisions import Divisions
 from sanyu.demo.city.naming import Names
 from sanyu.demo.city.plan import stream
 from sanyu.demo.city.world import World
@@ -71,7 +73,8 @@ def _houses(world: World) -> tuple[pd.DataFrame, pd.DataFrame, list[tuple[object
         second.at[i, "floors"] = min(int(second.at[i, "floors"]) + 1, 60)
         second.at[i, "height"] = round(float(second.at[i, "height"]) + 3.0, 1)
     second.loc[[*moved, *numbered, *changed], "updated"] = UPDATED
-    parts, rows = [], []
+    parts: list[dict[str, Any]] = []
+    rows: list[tuple[object, ...]] = []
     for i in split:
         for half in _halves(geoms[i]):
             parts.append(
@@ -200,7 +203,7 @@ def _firms(world: World) -> tuple[pd.DataFrame, pd.DataFrame, list[tuple[object,
     return full.drop(index=fresh), second.drop(index=gone), rows
 
 
-def _renamed_community(world: World):  # type: ignore[no-untyped-def]
+def _renamed_community(world: World) -> Divisions:
     """Return the divisions with the first community under a new name; code and extent stay."""
     frame = world.divisions.frame.copy()
     first = frame.index[frame["level"] == "community"][0]

@@ -27,7 +27,7 @@ _DEGREES = 9  # decimals: 0.1 mm
 
 @dataclass
 class File:
-    """One file of a source: published columns, `geom` in `crs` where the format has geometry, and bookkeeping columns that begin with `_`."""
+    """One file of a source: published columns, `geom` in `crs` where there is geometry, and bookkeeping columns that begin with `_`."""
 
     path: str
     frame: pd.DataFrame
@@ -105,7 +105,7 @@ def zip_tables(path: Path, tables: dict[str, pd.DataFrame]) -> None:
 
 def _geojson(path: Path, file: File) -> None:
     rows = file.published.to_dict("records")
-    shapes = [None if g is None else json.loads(s) for g, s in zip(file.frame["geom"], _as_geojson(file.frame["geom"]), strict=True)]
+    shapes = [None if s is None else json.loads(s) for s in _as_geojson(file.frame["geom"])]
     with path.open("w", encoding="utf-8", newline="\n") as stream:
         stream.write('{"type":"FeatureCollection","features":[\n')
         for i, (row, shape) in enumerate(zip(rows, shapes, strict=True)):
@@ -165,7 +165,9 @@ def _ogr(path: Path, file: File) -> None:
     path.unlink(missing_ok=True)
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": f"{FIXED_DAY}T00:00:00.000Z"})
     try:
-        pyogrio.write_dataframe(_geo_frame(file), path, layer=file.options.get("layer", path.stem), driver=driver, promote_to_multi=False, **extra)
+        pyogrio.write_dataframe(
+            _geo_frame(file), path, layer=file.options.get("layer", path.stem), driver=driver, promote_to_multi=False, **extra
+        )
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
     path.with_suffix(".xsd").unlink(missing_ok=True)
@@ -174,7 +176,13 @@ def _ogr(path: Path, file: File) -> None:
 def _shapefile(path: Path, file: File) -> None:
     """Write a shapefile with a DBF in GBK; `cpg=False` leaves out what tells the encoding, `lost` cuts off that many last shapes."""
     pyogrio.write_dataframe(
-        _geo_frame(file), path, driver="ESRI Shapefile", encoding="GBK", promote_to_multi=False, DBF_DATE_LAST_UPDATE=FIXED_DAY, SPATIAL_INDEX="NO"
+        _geo_frame(file),
+        path,
+        driver="ESRI Shapefile",
+        encoding="GBK",
+        promote_to_multi=False,
+        DBF_DATE_LAST_UPDATE=FIXED_DAY,
+        SPATIAL_INDEX="NO",
     )
     if not file.options.get("cpg", True):
         path.with_suffix(".cpg").unlink()

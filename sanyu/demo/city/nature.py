@@ -9,7 +9,7 @@ import pandas as pd
 import shapely
 
 from sanyu.demo.city.naming import Names
-from sanyu.demo.city.plan import HALF_WIDTH_M, STEP, Plan, stream
+from sanyu.demo.city.plan import HALF_WIDTH_M, STEP, Array, Plan, stream
 
 GREEN_WORDS = (("公园", "park", 0.6), ("广场绿地", "square", 0.2), ("防护绿地", "shelter", 0.2))
 
@@ -45,7 +45,7 @@ def build(plan: Plan, city: shapely.Geometry) -> Nature:
     return Nature(water_frame, green, _lines(plan, city, water_frame, green))
 
 
-def _winding(plan: Plan, rng: np.random.Generator, axis: str, at: float, swing: float, width: tuple[float, float]) -> shapely.Geometry:
+def _winding(plan: Plan, rng: np.random.Generator, *, axis: str, at: float, swing: float, width: tuple[float, float]) -> shapely.Geometry:
     """Return a band along a lattice direction that swings from side to side and widens to its end."""
     n, across = (plan.ny, plan.nx) if axis == "v" else (plan.nx, plan.ny)
     t = np.linspace(0, 1, 160)
@@ -60,7 +60,7 @@ def _winding(plan: Plan, rng: np.random.Generator, axis: str, at: float, swing: 
     return shapely.buffer(shapely.make_valid(shapely.Polygon(np.round(band, 2))), 0)
 
 
-def _bilinear(table: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def _bilinear(table: Array, i: Array, j: Array) -> Array:
     i0, j0 = np.clip(i.astype(int), 0, table.shape[0] - 2), np.clip(j.astype(int), 0, table.shape[1] - 2)
     a, b = i - i0, j - j0
     low = table[i0, j0] * (1 - a) + table[i0 + 1, j0] * a

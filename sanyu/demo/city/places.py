@@ -39,7 +39,8 @@ KINDS: tuple[tuple[str, str, tuple[str, ...], float], ...] = (
 def addresses(plan: Plan, divisions: Divisions, buildings: pd.DataFrame) -> pd.DataFrame:
     """Give buildings on named roads their standard address.
 
-    One row per door (a house, or the gate of an estate) and per building of an estate. Columns: key, text, the elements, building (index), geom.
+    One row per door (a house, or the gate of an estate) and per building of an estate. Columns: key, text, the elements, building (its
+    index), geom.
     """
     town = buildings[(buildings["road"] != "")].copy()
     town["door"] = np.where(town["estate"] != "", town["estate"], town.index.astype(str))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ CLASSES = ("expressway", "arterial", "secondary", "branch")
 HALF_WIDTH_M = {"expressway": 32.0, "arterial": 22.0, "secondary": 14.0, "branch": 8.0}
 
 Array = NDArray[np.float64]
+Anys = NDArray[Any]
 Edge = tuple[str, int, int]  # ("h", u, v): from (u, v) to (u+1, v); ("v", u, v): from (u, v) to (u, v+1)
 
 
@@ -80,7 +82,7 @@ def draw(seed: int, scale: str) -> Plan:
     for su in range(0, nx, SUPER):
         for sv in range(0, ny, SUPER):
             here = float(density[su : su + SUPER, sv : sv + SUPER].mean())
-            _divide(plan, rng, density, (su, sv, su + SUPER, sv + SUPER), here, first=True)
+            _divide(plan, rng, density, (su, sv, su + SUPER, sv + SUPER), here=here, first=True)
     _grand_roads(plan, density)
     return plan
 
@@ -130,6 +132,7 @@ def _zone(plan: Plan, rng: np.random.Generator, box: tuple[int, int, int, int], 
         return "industry" if draw_ < 0.85 else "village"
     if density > 0.88:
         return "business" if draw_ < 0.6 else "oldtown" if draw_ < 0.8 else "park" if draw_ < 0.9 else "estate"
+    steps: tuple[tuple[str, float], ...]
     if density > 0.32:
         steps = (
             ("estate", 0.52),
@@ -147,7 +150,9 @@ def _zone(plan: Plan, rng: np.random.Generator, box: tuple[int, int, int, int], 
     return next(zone for zone, limit in steps if draw_ <= limit)
 
 
-def _divide(plan: Plan, rng: np.random.Generator, density: Array, box: tuple[int, int, int, int], here: float, first: bool = False) -> None:
+def _divide(
+    plan: Plan, rng: np.random.Generator, density: Array, box: tuple[int, int, int, int], *, here: float, first: bool = False
+) -> None:
     """Split a rectangle by roads until it is as small as blocks are at that density."""
     u0, v0, u1, v1 = box
     wide, tall = u1 - u0, v1 - v0
@@ -156,7 +161,7 @@ def _divide(plan: Plan, rng: np.random.Generator, density: Array, box: tuple[int
         local = float(density[u0:u1, v0:v1].mean())
         plan.blocks.append(Block(u0, v0, u1, v1, local, _zone(plan, rng, box, local)))
         return
-    kind = "secondary" if first or (wide == SUPER or tall == SUPER) else "branch"
+    kind = "secondary" if first or SUPER in (wide, tall) else "branch"
     if wide > tall or (wide == tall and rng.random() < 0.5):
         cut = u0 + wide // 2
         plan.roads.update({("v", cut, v): kind for v in range(v0, v1)})
@@ -166,7 +171,7 @@ def _divide(plan: Plan, rng: np.random.Generator, density: Array, box: tuple[int
         plan.roads.update({("h", u, cut): kind for u in range(u0, u1)})
         parts = ((u0, v0, u1, cut), (u0, cut, u1, v1))
     for part in parts:
-        _divide(plan, rng, density, part, here)
+        _divide(plan, rng, density, part, here=here)
 
 
 def _grand_roads(plan: Plan, density: Array) -> None:

@@ -12,12 +12,20 @@ import shapely
 from sanyu.demo.city import dirt
 from sanyu.demo.city.dirt import Spoil, value, values
 from sanyu.demo.city.formats import File
-from sanyu.demo.city.plan import METRIC_CRS, stream
+from sanyu.demo.city.plan import METRIC_CRS, Anys, stream
 from sanyu.demo.city.world import World
 from transforms.space import coords
 
 ROAD_CLASS = {"expressway": "快速路", "arterial": "主干路", "secondary": "次干路", "branch": "支路"}
-USE = {"residential": "住宅", "commercial": "商业", "office": "办公", "industrial": "厂房", "education": "教学", "medical": "医疗", "public": "公建"}
+USE = {
+    "residential": "住宅",
+    "commercial": "商业",
+    "office": "办公",
+    "industrial": "厂房",
+    "education": "教学",
+    "medical": "医疗",
+    "public": "公建",
+}
 GREEN = {"park": "公园", "square": "广场", "shelter": "防护绿地"}
 WATER = {"river": "河流", "canal": "运河", "lake": "湖泊"}
 LINES = {"blue_line": "蓝线", "green_line": "绿线", "urban_limit": "城镇开发边界"}
@@ -35,10 +43,10 @@ class Delivery:
     files: list[File]
 
 
-def shapes(geoms: pd.Series, crs: str) -> np.ndarray:  # type: ignore[type-arg]
+def shapes(geoms: pd.Series, crs: str) -> Anys:
     """Return metric geometries in the CRS they are published in."""
     given = geoms.to_numpy()
-    return given if crs == METRIC_CRS else coords.transform_geometries(given, METRIC_CRS, crs)
+    return np.asarray(given if crs == METRIC_CRS else coords.transform_geometries(given, METRIC_CRS, crs))
 
 
 def positions(geoms: pd.Series, crs: str, decimals: int = DEGREES) -> tuple[list[object], list[object]]:
@@ -80,7 +88,14 @@ def _divisions(world: World, rng: np.random.Generator) -> Delivery:
     f = world.divisions.frame
     rows = table(
         f,
-        {"区划代码": f["code"], "级别": f["level"].map(LEVEL), "名称": f["name"], "拼音": f["pinyin"], "上级代码": f["parent"], "启用日期": "2020-01-01"},
+        {
+            "区划代码": f["code"],
+            "级别": f["level"].map(LEVEL),
+            "名称": f["name"],
+            "拼音": f["pinyin"],
+            "上级代码": f["parent"],
+            "启用日期": "2020-01-01",
+        },
         key="区划代码",
         geom=shapes(f["geom"], "EPSG:4490"),
     )
@@ -117,7 +132,9 @@ def _roads(world: World, rng: np.random.Generator) -> Delivery:
         )  # fmt: skip
         lost = 8 if number == 3 else 0
         if lost:
-            tail = rows.iloc[:lost].assign(BH=[f"03999{n:03d}" for n in range(lost)], _uid=None, _reason="cut_off_file", _codes="SY-Q007|SY-R061")
+            tail = rows.iloc[:lost].assign(
+                BH=[f"03999{n:03d}" for n in range(lost)], _uid=None, _reason="cut_off_file", _codes="SY-Q007|SY-R061"
+            )
             rows = pd.concat([rows.assign(_reason=None, _codes=None), tail.assign(_key=tail["BH"])], ignore_index=True).astype(object)
         else:
             prefix = f"{number:02d}8"
@@ -126,9 +143,9 @@ def _roads(world: World, rng: np.random.Generator) -> Delivery:
     return Delivery("demo_road", "core.basemap__road_segment", files)
 
 
-def _mismatched(roads: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:  # type: ignore[type-arg]
+def _mismatched(roads: pd.DataFrame, rng: np.random.Generator) -> Anys:
     """Move the ends at the sheet border of sheet 02 by 0.2–0.8 m, as two surveys differ."""
-    geoms = roads["geom"].to_numpy().copy()
+    geoms: Anys = roads["geom"].to_numpy().copy()
     border = max(g.bounds[2] for g, s, b in zip(geoms, roads["sheet"], roads["border"], strict=True) if b and s == 1)
     for i in np.flatnonzero((roads["border"] & (roads["sheet"] == 2)).to_numpy()):
         xy = shapely.get_coordinates(geoms[i]).copy()
@@ -175,7 +192,7 @@ def _buildings(world: World, rng: np.random.Generator) -> Delivery:
 
 
 def _again(overlap: pd.DataFrame, rng: np.random.Generator, *, keyless: bool) -> pd.DataFrame:
-    """Return the overlap as the neighbouring tile shows it: every other row exactly alike, the rest (all, if `keyless`) measured anew under another key."""
+    """Return the overlap as the neighbouring tile shows it: every other row alike, the rest (`keyless`: all) measured anew."""
     again = overlap.copy()
     anew = np.arange(len(again)) % 2 == 1
     if keyless:
@@ -193,15 +210,20 @@ def _again(overlap: pd.DataFrame, rng: np.random.Generator, *, keyless: bool) ->
 def _addresses(world: World, rng: np.random.Generator) -> list[Delivery]:
     f = world.addresses
     result = []
-    halves = (("demo_address_east", "address/dzb_east.xlsx", ("新港区", "云山区")), ("demo_address_west", "address/dzb_west.csv", ("望海区", "临江区")))
+    halves = (
+        ("demo_address_east", "address/dzb_east.xlsx", ("新港区", "云山区")),
+        ("demo_address_west", "address/dzb_west.csv", ("望海区", "临江区")),
+    )
     for source, path, districts in halves:
         part = f[f["district"].isin(districts)]
         x, y = positions(part["geom"], "EPSG:4490")
         rows = table(
             part,
             {
-                "地址编码": part["key"], "标准地址": part["text"], "区县": part["district"], "街道": part["township"], "社区": part["community"],
-                "道路": part["road"], "门牌号": part["door"], "楼栋": part["unit"], "经度": x, "纬度": y,
+                "地址编码": part["key"], "标准地址": part["text"], "区县": part["district"], "街道": part["township"],
+
+                "社区": part["community"], "道路": part["road"], "门牌号": part["door"], "楼栋": part["unit"],
+                "经度": x, "纬度": y,
             },
             key="地址编码",
         )  # fmt: skip
@@ -218,12 +240,12 @@ def _places(world: World, rng: np.random.Generator) -> Delivery:
     f = world.places
     x, y = positions(f["geom"], "BD-09")
     columns = {
-        "编号": f["key"], "名称": f["name"], "行业": f["trade"], "小类": f["kind"], "品牌": f["brand"], "地址": f["address"], "电话": f["phone"],
-        "营业时间": f["hours"], "bd_lng": x, "bd_lat": y, "更新日期": f["updated"],
+        "编号": f["key"], "名称": f["name"], "行业": f["trade"], "小类": f["kind"], "品牌": f["brand"], "地址": f["address"],
+        "电话": f["phone"], "营业时间": f["hours"], "bd_lng": x, "bd_lat": y, "更新日期": f["updated"],
     }  # fmt: skip
     spoils = [
-        *dirt.point_fields("bd_lng", "bd_lat"), value("行业", "unknown_code", "SY-Q002", "占卜"), value("行业", "missing_value", "SY-Q003", None),
-        dirt.ragged(),
+        *dirt.point_fields("bd_lng", "bd_lat"), value("行业", "unknown_code", "SY-Q002", "占卜"),
+        value("行业", "missing_value", "SY-Q003", None), dirt.ragged(),
     ]  # fmt: skip
     rows = dirt.plant(table(f, columns, key="编号"), spoils, rng, key="编号", form=lambda n: f"POI7{n:05d}", share=0.02)
     rows = dirt.repeat(rows, rng, 15)
@@ -239,11 +261,17 @@ def _nature(world: World, rng: np.random.Generator) -> list[Delivery]:
     )  # fmt: skip
     green = dirt.plant(green, [dirt.NAN, value("类别", "unknown_code", "SY-Q002", "秘境")], rng, key="编号", form=lambda i: f"G8{i:04d}")
     water = table(
-        n.water, {"bh": n.water["key"], "mc": n.water["name"], "lb": n.water["kind"].map(WATER)}, key="bh", geom=shapes(n.water["geom"], "EPSG:4490")
+        n.water,
+        {"bh": n.water["key"], "mc": n.water["name"], "lb": n.water["kind"].map(WATER)},
+        key="bh",
+        geom=shapes(n.water["geom"], "EPSG:4490"),
     )
     water = dirt.plant(water, [value("lb", "missing_value", "SY-Q003", None)], rng, key="bh", form=lambda i: f"W8{i:04d}")
     lines = table(
-        n.lines, {"bh": n.lines["key"], "mc": n.lines["name"], "lb": n.lines["kind"].map(LINES)}, key="bh", geom=shapes(n.lines["geom"], "EPSG:4490")
+        n.lines,
+        {"bh": n.lines["key"], "mc": n.lines["name"], "lb": n.lines["kind"].map(LINES)},
+        key="bh",
+        geom=shapes(n.lines["geom"], "EPSG:4490"),
     )
     spoils: list[Spoil] = [dirt.BOW_TIE, value("mc", "missing_value", "SY-Q003", None)]
     lines = dirt.plant(lines, spoils, rng, key="bh", form=lambda i: f"B8{i:03d}")
@@ -258,14 +286,16 @@ def _firms(world: World, rng: np.random.Generator) -> Delivery:
     f = world.firms
     x, y = positions(f["geom"], "GCJ-02")
     columns = {
-        "统一社会信用代码": f["key"], "企业名称": f["name"], "行业": f["industry"], "成立日期": [d.strftime("%Y年%-m月%-d日") for d in f["registered"]],
+        "统一社会信用代码": f["key"], "企业名称": f["name"], "行业": f["industry"],
+        "成立日期": [f"{d.year}年{d.month}月{d.day}日" for d in f["registered"]],
         "注册资本_万元": f["capital"], "从业人数": f["staff"], "登记状态": f["status"], "住所": f["address"], "经营范围": f["scope"],
         "gcj_lng": [v if ok else None for v, ok in zip(x, f["located"], strict=True)],
         "gcj_lat": [v if ok else None for v, ok in zip(y, f["located"], strict=True)], "核准日期": f["updated"],
     }  # fmt: skip
     rows = table(f, columns, key="统一社会信用代码")
     spoils = [
-        dirt.check_character("统一社会信用代码"), value("企业名称", "missing_value", "SY-Q003", None), value("行业", "unknown_code", "SY-Q002", "Z00"),
+        dirt.check_character("统一社会信用代码"), value("企业名称", "missing_value", "SY-Q003", None),
+        value("行业", "unknown_code", "SY-Q002", "Z00"),
         value("成立日期", "illegal_date", "SY-Q001", "2023年2月30日"), value("注册资本_万元", "out_of_range", "SY-Q004", -5),
         value("统一社会信用代码", "bad_form", "SY-Q005", "91390102MA0000000"),
     ]  # fmt: skip
@@ -294,7 +324,8 @@ def _permits(world: World, rng: np.random.Generator) -> Delivery:
     }  # fmt: skip
     spoils = [
         value("发证日期", "illegal_date", "SY-Q001", "2023/2/30"), value("持证人", "missing_value", "SY-Q003", None),
-        value("许可类型", "unknown_code", "SY-Q002", "飞行许可"), values("out_of_order", "SY-Q008", 发证日期="2024/6/1", 有效期至="2023/6/1"),
+        value("许可类型", "unknown_code", "SY-Q002", "飞行许可"),
+        values("out_of_order", "SY-Q008", 发证日期="2024/6/1", 有效期至="2023/6/1"),
         dirt.ragged(),
     ]  # fmt: skip
     rows = dirt.plant(table(f, columns, key="许可证号"), spoils, rng, key="许可证号", form=lambda n: f"JY8{n:06d}")
@@ -307,7 +338,8 @@ def _permits(world: World, rng: np.random.Generator) -> Delivery:
 def _population(world: World, rng: np.random.Generator) -> Delivery:
     f = world.population
     columns = {
-        "区划代码": f["code"], "社区": f["name"], "年份": f["year"], "常住人口": f["total"], "男": f["male"], "女": f["female"], "户数": f["households"],
+        "区划代码": f["code"], "社区": f["name"], "年份": f["year"], "常住人口": f["total"], "男": f["male"], "女": f["female"],
+        "户数": f["households"],
     }  # fmt: skip
     rows = table(f, columns, key="区划代码")
     rows["_key"] = rows["区划代码"] + "|" + rows["年份"].astype(str)

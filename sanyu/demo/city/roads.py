@@ -1,6 +1,6 @@
 """Roads of the demo city: centre lines between junctions, with class, name, lanes, speed and direction of travel, on two map sheets.
 
-Names run along whole streets with the sections that Chinese cities give them (人民东路, 人民西路); lanes inside a superblock have their own.
+Names run along whole streets with the sections that Chinese cities give them (人民东路, 人民西路); lanes in a superblock have their own.
 """
 
 from __future__ import annotations

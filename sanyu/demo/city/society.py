@@ -54,7 +54,10 @@ def credit_code(rng: np.random.Generator, division: str, kind: str = "91") -> st
 
 
 def firms(plan: Plan, divisions: Divisions, address: pd.DataFrame, buildings: pd.DataFrame) -> pd.DataFrame:
-    """Register firms at addresses. Columns: key (credit code), name, kind, industry, registered, capital (10,000 yuan), staff, status, address, scope, geom."""
+    """Register firms at addresses.
+
+    Columns: key (credit code), name, industry, registered, capital (10,000 yuan), staff, status, address, scope, located, geom.
+    """
     rng = stream(plan.seed, "firms")
     pool = Names(rng)
     use = buildings["use"].to_numpy()[address["building"].to_numpy()]
@@ -102,7 +105,7 @@ def permits(plan: Plan, firm: pd.DataFrame) -> pd.DataFrame:
 
 
 def population(plan: Plan, divisions: Divisions, buildings: pd.DataFrame) -> pd.DataFrame:
-    """Count people per community and year, from the floor space of its dwellings. Columns: code, name, year, total, male, female, households."""
+    """Count people per community and year, by floor space of dwellings. Columns: code, name, year, total, male, female, households."""
     rng = stream(plan.seed, "population")
     homes = buildings[buildings["use"] == "residential"]
     code = divisions.community(homes["u"].to_numpy(), homes["v"].to_numpy())

@@ -30,8 +30,8 @@ def build(plan: Plan, names: dict[Edge, str]) -> Transit:
     pool = Names(rng)
     stops: dict[tuple[int, int], tuple[str, str]] = {}
     routes, trips, times = [], [], []
-    rows_ns = [k for k in range(2 * SUPER, plan.nx - SUPER, SUPER)]
-    rows_ew = [k for k in range(2 * SUPER, plan.ny - SUPER, SUPER)]
+    rows_ns = list(range(2 * SUPER, plan.nx - SUPER, SUPER))
+    rows_ew = list(range(2 * SUPER, plan.ny - SUPER, SUPER))
     lines = [("v", k) for k in rows_ns[::2]] + [("h", k) for k in rows_ew[::2]]
     metro = {("v", rows_ns[len(rows_ns) // 4 * 2]), ("h", rows_ew[len(rows_ew) // 4 * 2])}
     for number, (axis, k) in enumerate(lines, start=1):

@@ -14,7 +14,7 @@ import shapely
 
 from sanyu.demo.city.edits import EDITION_AT
 from sanyu.demo.city.formats import File
-from sanyu.demo.city.plan import METRIC_CRS, stream
+from sanyu.demo.city.plan import METRIC_CRS, Anys, stream
 from sanyu.demo.city.publish import Delivery
 from sanyu.demo.city.world import World
 from transforms.space import coords
@@ -26,11 +26,11 @@ SAMPLE = 2000  # rows per table whose division is told
 class Truth:
     """Where the data of an edition are, and the tables of its truth by name.
 
-    `rejects` (source, contract, file, row_number, key, reason, codes), `duplicates` (source, contract, file, row_number, key, twin, kind, lon, lat), `files`
-    (source, file, reason, codes), `counts` (source, contract, rows_in, rejected, duplicates, loaded), `identities` (contract, source, kind,
-    edit, key_1, lon_1, lat_1, key_2, lon_2, lat_2), `divisions` (contract, source, key, lon, lat, division_code), `coordinates` (contract,
-    source, key, lon, lat, EPSG:4490), `edges` (source, key_1, key_2). Keys are null where the source has none: then lon, lat (centre of the
-    bounds) tell the row.
+    `rejects` (source, contract, file, row_number, key, reason, codes), `duplicates` (source, contract, file, row_number, key, twin, kind,
+    lon, lat), `files` (source, file, reason, codes), `counts` (source, contract, rows_in, rejected, duplicates, loaded), `identities`
+    (contract, source, kind, edit, key_1, lon_1, lat_1, key_2, lon_2, lat_2), `divisions` (contract, source, key, lon, lat, division_code),
+    `coordinates` (contract, source, key, lon, lat, EPSG:4490), `edges` (source, key_1, key_2). Keys are null where the source has none:
+    then lon, lat (centre of the bounds) tell the row.
     """
 
     folder: Path
@@ -124,7 +124,10 @@ def _coordinates(world: World) -> pd.DataFrame:
     """Return where places (delivered in BD-09) and located firms (GCJ-02) truly are, EPSG:4490."""
     firms = world.firms[world.firms["located"]]
     parts = []
-    for contract, source, things in (("core.basemap__place", "demo_place", world.places), ("core.thematic__legal_person", "demo_firm", firms)):
+    for contract, source, things in (
+        ("core.basemap__place", "demo_place", world.places),
+        ("core.thematic__legal_person", "demo_firm", firms),
+    ):
         lon, lat = centres(things["geom"])
         parts.append(pd.DataFrame({"contract": contract, "source": source, "key": things["key"].tolist(), "lon": lon, "lat": lat}))
     return pd.concat(parts, ignore_index=True)
@@ -137,7 +140,7 @@ def _edges(world: World) -> pd.DataFrame:
     return pd.DataFrame({"source": "demo_road", "key_1": pairs["key_1"], "key_2": pairs["key_2"]})
 
 
-def centres(geoms: pd.Series) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def centres(geoms: pd.Series) -> tuple[Anys, Anys]:
     """Return the centres of the bounds in degrees, EPSG:4490, of metric geometries."""
     lonlat = coords.transform_geometries(geoms.to_numpy(), METRIC_CRS, "EPSG:4490")
     bounds = shapely.bounds(lonlat)
@@ -160,10 +163,9 @@ def identified(identities: pd.DataFrame, first: World, second: World, deliveries
     keyless, twice = _special(deliveries)
     parts = []
     worlds = {"building": "buildings", "road_segment": "roads", "place": "places", "legal_person": "firms"}
-    for name, rows in identities.groupby("table", sort=False):
+    repeated = (identities["table"] == "building") & (identities["uid_1"].isin(twice) | identities["uid_2"].isin(twice))
+    for name, rows in identities[~repeated].groupby("table", sort=False):
         contract, source = TABLES[str(name)]
-        if name == "building":
-            rows = rows[~rows["uid_1"].isin(twice) & ~rows["uid_2"].isin(twice)]
         told = pd.DataFrame({"contract": contract, "source": source, "kind": rows["kind"], "edit": rows["edit"]})
         for edition, world in ((1, first), (2, second)):
             things = getattr(world, worlds[str(name)]).set_index("uid")

@@ -1,0 +1,224 @@
+"""From a contract to a Great Expectations suite, and a checkpoint on it as the gate behind a table.
+
+The suite looks at the table as a whole after a load; the row checks (`quality.checks`) have looked at each row before it. What both say
+(ranges, codes, patterns) stands in the contract once. The Data Docs are one site for all tables: results and suites are kept beside the
+pages, because the index of a later run lists the earlier ones from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import great_expectations as gx
+import great_expectations.expectations as gxe
+from great_expectations.checkpoint import UpdateDataDocsAction
+from great_expectations.core.batch_definition import BatchDefinition
+from great_expectations.data_context.types.base import DataContextConfig, ProgressBarsConfig
+from great_expectations.expectations.row_conditions import Column as RowColumn
+
+from schemas.codes import code_list
+from schemas.fields import fields_of
+from schemas.messages import SanyuError
+from schemas.model import Contract, DType, History
+
+SITE = "sanyu"
+STAMPED = ("entity_id", "stamp_id", "source_name", "source_key", "valid_from_at", "recorded_at", "security_label", "batch_id", "row_hash")
+NUMBERS = (DType.INTEGER, DType.LONG, DType.DOUBLE)
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An expectation that does not hold: how many rows are against it, and some of their values."""
+
+    code: str
+    expectation: str
+    column: str | None
+    count: int
+    examples: tuple[str, ...]
+    detail: str
+
+    def error(self, table: str) -> SanyuError:
+        """Return the message of this failure in the catalogue."""
+        shown = ", ".join(self.examples) or "-"
+        return SanyuError(
+            self.code,
+            table=table,
+            column=self.column or "-",
+            count=self.count,
+            examples=shown,
+            detail=self.detail,
+            expectation=self.expectation,
+        )
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """What a gate found; `page` is the result's page of the Data Docs."""
+
+    table: str
+    run_name: str
+    expectations: int
+    failed: tuple[Failed, ...]
+    page: Path
+
+    @property
+    def ok(self) -> bool:
+        return not self.failed
+
+    def require(self) -> None:
+        """Raise SY-Q110, which names each failure, unless the gate is open."""
+        if self.failed:
+            found = "; ".join(str(f.error(self.table)) for f in self.failed)
+            raise SanyuError("SY-Q110", table=self.table, count=len(self.failed), failures=found, page=self.page)
+
+
+def suite(contract: Contract) -> gx.ExpectationSuite:
+    """Return the suite of a core or mart table, named after it."""
+    return gx.ExpectationSuite(name=contract.name, expectations=list(_expectations(contract)))
+
+
+def gate(contract: Contract, frame: Any, docs_dir: Path, run_name: str) -> GateResult:
+    """Validate a table, given as a Spark or pandas frame of all its columns, and write its pages into the Data Docs at `docs_dir`.
+
+    Nothing is cached: a Spark frame that is dear to compute should be, by the caller. No network, no analytics.
+    """
+    context = _context(docs_dir)
+    batch = _batch_definition(context, contract, frame)
+    checks = context.suites.add_or_update(suite(contract))
+    definition = context.validation_definitions.add(gx.ValidationDefinition(name=contract.name, data=batch, suite=checks))
+    checkpoint = context.checkpoints.add(
+        gx.Checkpoint(
+            name=contract.name,
+            validation_definitions=[definition],
+            actions=[UpdateDataDocsAction(name="docs", site_names=[SITE])],
+            result_format={"result_format": "SUMMARY", "partial_unexpected_count": EXAMPLES},
+        )
+    )
+    outcome = checkpoint.run(batch_parameters={"dataframe": frame}, run_id=gx.RunIdentifier(run_name=run_name))
+    key, result = next(iter(outcome.run_results.items()))
+    failed = tuple(_failed(r) for r in result.results if not r.success)
+    ordered = tuple(sorted(failed, key=lambda f: (f.code, f.column or "", f.expectation)))
+    *folders, page = key.to_tuple()
+    return GateResult(contract.name, run_name, len(result.results), ordered, docs_dir.joinpath("validations", *folders, f"{page}.html"))
+
+
+def _expectations(contract: Contract) -> Iterable[Any]:
+    fields = fields_of(contract)
+    names = {f.name for f in fields}
+    yield gxe.ExpectTableRowCountToBeBetween(min_value=1)
+    yield gxe.ExpectTableColumnsToMatchSet(column_set=sorted(names), exact_match=True)
+    geometry = ("geom",) if contract.geometry and contract.geometry.required else ()
+    for name in dict.fromkeys((*(s for s in STAMPED if s in names), *contract.required, *geometry)):
+        yield gxe.ExpectColumnValuesToNotBeNull(column=name)
+    if "stamp_id" in names:
+        yield gxe.ExpectColumnValuesToBeUnique(column="stamp_id", row_condition=RowColumn("superseded_at").is_null())
+    if contract.history is History.ENTITY and "entity_id" in names:
+        current = RowColumn("valid_to_at").is_null() & RowColumn("superseded_at").is_null()
+        yield gxe.ExpectColumnValuesToBeUnique(column="entity_id", row_condition=current)
+    if {"valid_from_at", "valid_to_at"} <= names:
+        yield gxe.ExpectColumnPairValuesAToBeGreaterThanB(
+            column_A="valid_to_at", column_B="valid_from_at", or_equal=False, ignore_row_if="either_value_is_missing"
+        )
+    listed = contract.attribute.class_list if contract.attribute.class_code and "class_code" in names else None
+    if listed:
+        yield gxe.ExpectColumnValuesToBeInSet(column="class_code", value_set=_codes(listed, DType.STRING))
+    for field in fields:
+        if field.code_list:
+            yield gxe.ExpectColumnValuesToBeInSet(column=field.name, value_set=_codes(field.code_list, field.dtype))
+        elif field.dtype in NUMBERS and (field.minimum is not None or field.maximum is not None):
+            yield gxe.ExpectColumnValuesToBeBetween(column=field.name, min_value=field.minimum, max_value=field.maximum)
+        if field.pattern:
+            yield gxe.ExpectColumnValuesToMatchRegex(column=field.name, regex=field.pattern)
+
+
+def _codes(name: str, dtype: DType) -> list[Any]:
+    codes = code_list(name).codes()
+    return [int(c) for c in codes] if dtype in (DType.INTEGER, DType.LONG) else list(codes)
+
+
+def _context(docs_dir: Path) -> Any:
+    def kept(folder: str) -> dict[str, Any]:
+        return {"class_name": "TupleFilesystemStoreBackend", "base_directory": str((docs_dir / folder).resolve())}
+
+    results = {"class_name": "ValidationResultsStore", "store_backend": {**kept("results"), "filepath_suffix": ".json"}}
+    suites = {"class_name": "ExpectationsStore", "store_backend": {**kept("suites"), "filepath_suffix": ".json"}}
+    memory = {"store_backend": {"class_name": "InMemoryStoreBackend"}}
+    config = DataContextConfig(
+        analytics_enabled=False,
+        progress_bars=ProgressBarsConfig(globally=False),
+        expectations_store_name="suites",
+        validation_results_store_name="results",
+        checkpoint_store_name="checkpoints",
+        stores={
+            "suites": suites,
+            "results": results,
+            "checkpoints": {"class_name": "CheckpointStore", **memory},
+            "validation_definition_store": {"class_name": "ValidationDefinitionStore", **memory},
+        },
+        data_docs_sites={
+            SITE: {
+                "class_name": "SiteBuilder",
+                "show_how_to_buttons": False,
+                "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs_dir.resolve())},
+                "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+            }
+        },
+    )
+    return gx.get_context(project_config=config, mode="ephemeral")
+
+
+def _batch_definition(context: Any, contract: Contract, frame: Any) -> BatchDefinition[Any]:
+    # The frame may be Spark's classic or connect one; GX itself tells them from pandas by asking pandas.
+    import pandas as pd
+
+    sources = context.data_sources
+    source = sources.add_pandas("lake") if isinstance(frame, pd.DataFrame) else sources.add_spark("lake")
+    return source.add_dataframe_asset(contract.name).add_batch_definition_whole_dataframe("table")
+
+
+def _failed(result: Any) -> Failed:
+    kind = str(result.expectation_config.type)
+    arguments: Mapping[str, Any] = result.expectation_config.kwargs
+    column = arguments.get("column") or arguments.get("column_A")
+    found: Mapping[str, Any] = result.result or {}
+    count = found.get("unexpected_count")
+    examples = tuple(dict.fromkeys(_shown(v) for v in found.get("partial_unexpected_list", ()) if v is not None))[:EXAMPLES]
+    raised = next((str(e.get("exception_message")) for e in _exceptions(result.exception_info) if e.get("raised_exception")), None)
+    code, detail = _explained(kind, found, raised)
+    return Failed(code, kind, column, int(count or 0), examples, detail)
+
+
+def _shown(value: Any) -> str:
+    return " ≤ ".join(str(v) for v in value) if isinstance(value, (tuple, list)) else str(value)
+
+
+def _exceptions(info: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """Return the exceptions of a result, which GX gives either plain or one for each metric."""
+    if not info:
+        return []
+    return [info] if "raised_exception" in info else [e for e in info.values() if isinstance(e, Mapping)]
+
+
+def _explained(kind: str, found: Mapping[str, Any], raised: str | None) -> tuple[str, str]:
+    """Return the message code of a failure and what it says beyond column and values."""
+    if raised is not None:
+        return "SY-Q109", raised.splitlines()[0]
+    if kind == "expect_table_columns_to_match_set":
+        mismatched = found.get("details", {}).get("mismatched", {})
+        return "SY-Q102", f"missing {mismatched.get('missing', [])}, unexpected {mismatched.get('unexpected', [])}"
+    return CODES.get(kind, "SY-Q109"), ""
+
+
+CODES = {
+    "expect_table_row_count_to_be_between": "SY-Q101",
+    "expect_column_values_to_not_be_null": "SY-Q103",
+    "expect_column_values_to_be_unique": "SY-Q104",
+    "expect_column_pair_values_a_to_be_greater_than_b": "SY-Q105",
+    "expect_column_values_to_be_in_set": "SY-Q106",
+    "expect_column_values_to_be_between": "SY-Q107",
+    "expect_column_values_to_match_regex": "SY-Q108",
+}

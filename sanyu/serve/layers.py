@@ -1,0 +1,191 @@
+"""Map layers: which tables a map shows, in which order and colours, drawn from bottom to top."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import geopandas as gpd
+import shapely
+
+from schemas.codes import code_list
+from schemas.fields import fields_of
+from schemas.messages import language
+from schemas.model import Contract
+
+OTHER_COLOUR = "#9a9a9a"
+# Ten colours that stay apart for colour-blind readers (Paul Tol, "muted", 2021), lightened where they fill areas.
+PALETTE = ("#88ccee", "#cc6677", "#ddcc77", "#117733", "#332288", "#aa4499", "#44aa99", "#999933", "#882255", "#e08214")
+
+
+@dataclass(frozen=True)
+class Theme:
+    """How a kind of layer is drawn: `mark` is `area`, `line`, `dash` or `point`; higher `order` lies on top.
+
+    `by_class` colours the commonest classes apart; `fields` are shown in the popup.
+    """
+
+    order: int
+    mark: str
+    colour: str
+    by_class: bool = False
+    visible: bool = True
+    labelled: bool = False
+    fields: tuple[str, ...] = ()
+
+
+THEMES: Mapping[str, Theme] = {
+    "core.basemap__division": Theme(80, "dash", "#7a4f9a", labelled=True, fields=("division_code",)),
+    "core.basemap__boundary": Theme(81, "dash", "#a8703c", labelled=True),
+    "core.basemap__green_land": Theme(10, "area", "#c3deae"),
+    "core.basemap__water": Theme(20, "area", "#9fcbe3"),
+    "core.basemap__building": Theme(
+        30, "area", "#cdb79e", by_class=True, fields=("height_m", "floors_above", "built_year", "address_text")
+    ),
+    "core.basemap__road_segment": Theme(40, "line", "#e8a33d", fields=("route_number", "maxspeed_kmh", "lane_count")),
+    "core.basemap__transit_stop": Theme(70, "point", "#d6336c", fields=("stop_number",)),
+    "core.basemap__place": Theme(60, "point", "#2f6fb3", by_class=True, fields=("kind_name", "address_text")),
+    "core.basemap__address": Theme(55, "point", "#7d8ca3", visible=False, fields=("address_text", "door_number")),
+    "core.thematic__permit": Theme(65, "point", "#c2571a", fields=("holder_name", "permit_status_code")),
+    "core.thematic__legal_person": Theme(64, "point", "#5a4a8a", visible=False, fields=("address_text",)),
+}
+FALLBACK = Theme(50, "point", "#5c6b73")
+
+
+@dataclass(frozen=True)
+class MapLayer:
+    """One table on a map: rows in EPSG:4490 or 4326 with what the popup needs. `classes` names class codes, `titles` names fields.
+
+    `count` is the number of rows of the table, where the frame holds only those with a geometry.
+    """
+
+    table: str
+    title: str
+    frame: gpd.GeoDataFrame
+    classes: Mapping[str, str] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
+    count: int | None = None
+
+    @property
+    def key(self) -> str:
+        return self.table.replace(".", "-").replace("__", "-")
+
+    @property
+    def theme(self) -> Theme:
+        return THEMES.get(self.table, FALLBACK)
+
+    @property
+    def rows(self) -> int:
+        return len(self.frame) if self.count is None else self.count
+
+
+def class_colours(layer: MapLayer, most: int = 8) -> list[tuple[str, str, str, int]]:
+    """Return `(code, title, colour, rows)` of the commonest classes, most frequent first; empty where the theme has one colour."""
+    if not layer.theme.by_class or "class_code" not in layer.frame:
+        return []
+    counts = layer.frame["class_code"].dropna().value_counts()
+    if counts.empty:
+        return []
+    commonest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
+    return [(str(c), layer.classes.get(str(c), str(c)), PALETTE[i], int(n)) for i, (c, n) in enumerate(commonest)]
+
+
+def colour_rule(layer: MapLayer) -> Any:
+    """Return the colour of a layer as a MapLibre expression over `class_code`."""
+    colours = class_colours(layer)
+    if not colours:
+        return layer.theme.colour
+    return ["match", ["get", "class_code"], *(part for code, _, colour, _ in colours for part in (code, colour)), layer.theme.colour]
+
+
+def map_styles(layer: MapLayer) -> list[dict[str, Any]]:
+    """Return the MapLibre style layers of a map layer, bottom first; geometry kinds that the frame does not hold give none."""
+    kinds = {str(kind).removeprefix("Multi") for kind in layer.frame.geom_type.unique()}
+    styles: list[dict[str, Any]] = []
+    if "Polygon" in kinds:
+        styles += _area_styles(layer)
+    if "LineString" in kinds:
+        styles += _line_styles(layer)
+    if "Point" in kinds:
+        styles.append(_point_style(layer))
+    return styles
+
+
+def _named(layer: MapLayer, kind: str, shape: str, paint: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "id": f"{layer.key}-{kind}",
+        "type": kind,
+        "filter": ["==", ["geometry-type"], shape],
+        "paint": paint,
+        **more,
+    }
+
+
+def _area_styles(layer: MapLayer) -> list[dict[str, Any]]:
+    colour = colour_rule(layer)
+    if layer.theme.mark == "dash":
+        outline = {"line-color": layer.theme.colour, "line-width": 1.4, "line-dasharray": [4, 2]}
+        clear = {"fill-color": layer.theme.colour, "fill-opacity": 0.03}
+        return [_named(layer, "fill", "Polygon", clear), {**_named(layer, "line", "Polygon", outline), "id": f"{layer.key}-outline"}]
+    if "height_m" in layer.frame or "floors_above" in layer.frame:
+        solid = {"fill-extrusion-color": colour, "fill-extrusion-height": 0, "fill-extrusion-opacity": 0.92}
+        edge = {"line-color": "#8d7a63", "line-width": ["interpolate", ["linear"], ["zoom"], 14, 0, 16, 0.6]}
+        return [
+            _named(layer, "fill-extrusion", "Polygon", solid),
+            {**_named(layer, "line", "Polygon", edge, minzoom=14), "id": f"{layer.key}-edge"},
+        ]
+    return [_named(layer, "fill", "Polygon", {"fill-color": colour, "fill-outline-color": "rgba(0,0,0,0.12)"})]
+
+
+def _line_styles(layer: MapLayer) -> list[dict[str, Any]]:
+    colour = colour_rule(layer)
+    if layer.theme.mark != "line":
+        return [_named(layer, "line", "LineString", {"line-color": colour, "line-width": 1.6})]
+    rank = ["coalesce", ["get", "rank"], 2]
+    base = ["interpolate", ["exponential", 1.5], ["zoom"], 10, ["*", 0.18, rank], 14, ["*", 0.7, rank], 18, ["*", 4, rank]]
+    casing = [*base[:3], 10, 0, 14, ["+", 1, ["*", 0.7, rank]], 18, ["+", 2, ["*", 4, rank]]]
+    shade = ["interpolate", ["linear"], rank, 1, "#cfc8bb", 2, "#ffffff", 4, "#fbe3a2", 6, "#eb9a4b"]
+    rounded = {"line-cap": "round", "line-join": "round", "line-sort-key": rank}
+    under = {**_named(layer, "line", "LineString", {"line-color": "#a99f8d", "line-width": casing}), "id": f"{layer.key}-casing"}
+    return [
+        {**under, "layout": rounded, "minzoom": 11},
+        _named(layer, "line", "LineString", {"line-color": shade, "line-width": base}, layout=rounded),
+    ]
+
+
+def _point_style(layer: MapLayer) -> dict[str, Any]:
+    radius = ["interpolate", ["linear"], ["zoom"], 10, 0.8, 13, 1.8, 16, 4.5]
+    edge = ["interpolate", ["linear"], ["zoom"], 13, 0, 15, 0.8]
+    paint = {"circle-radius": radius, "circle-color": colour_rule(layer), "circle-stroke-color": "#ffffff", "circle-stroke-width": edge}
+    return _named(layer, "circle", "Point", paint)
+
+
+# Width class of a road by its code in list `road_class`: 1 a path, 6 a motorway.
+ROAD_RANKS = {
+    **dict.fromkeys(("motorway", "expressway"), 6),
+    **dict.fromkeys(("trunk", "primary"), 5),
+    "secondary": 4,
+    **dict.fromkeys(("tertiary", "link"), 3),
+    **dict.fromkeys(("pedestrian", "footway", "steps", "cycleway", "path", "track", "construction"), 1),
+}
+STREET_RANK = 2
+
+
+def map_layer(contract: Contract, frame: gpd.GeoDataFrame) -> MapLayer:
+    """Return the layer of a table in the reader's language; rows without a geometry count, but can't be drawn."""
+    chinese = language() == "zh"
+    shapes = frame.geometry.to_numpy()
+    drawn = frame[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))]
+    named = contract.attribute.class_list
+    classes = {c.code: c.name_zh if chinese else c.name for c in code_list(named)} if named else {}
+    titles = {f.name: f.title_zh if chinese else f.name.replace("_", " ") for f in fields_of(contract)}
+    title = contract.title_zh if chinese else contract.entity.replace("_", " ").capitalize()
+    return MapLayer(contract.name, title, drawn, classes, titles, len(frame))
+
+
+def map_columns(contract: Contract) -> tuple[str, ...]:
+    """Return the columns of a table that its layer needs."""
+    theme = THEMES.get(contract.name, FALLBACK)
+    wanted = {"name", "class_code", *theme.fields}
+    return (*(f.name for f in fields_of(contract) if f.name in wanted), "geom")

@@ -1,0 +1,263 @@
+"""Publish the lake's current rows as one release, all or nothing.
+
+Everything is written below `release/<id>/`, the manifest last; then `release/current.json` is switched by one put. What a crash leaves
+behind has no manifest, is never read, and is removed by the next publication. The id follows from the table versions, the contract
+versions and the sources' terms, so an unchanged lake publishes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sanyu.lake import Lake
+from sanyu.lake.lease import lease
+from sanyu.lake.store import open_store
+from sanyu.serve.delta_log import file_statistics, write_log
+from sanyu.serve.geoparquet import Part, write_part
+from sanyu.serve.release import ROOT, PublishedTable, Release, Right, current, make_current, release, releases
+from schemas.messages import SanyuError
+from schemas.model import Contract, SecurityLabel
+from schemas.source import Source
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from sanyu.settings import Settings
+
+LAYOUT = 1  # raised when the files of a release are laid out in another way, so that unchanged tables are published again
+FILE_BYTES = 32 << 20  # between 16 and 64 MB
+RELEASE_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+LABELS = tuple(SecurityLabel)  # from the least secret
+PART_TYPE = "name string, rows long, size long, sha256 string, stats string"
+Progress = Callable[[str, int, int], None]  # table, how many tables are done, how many there are
+
+
+@dataclass(frozen=True)
+class Input:
+    """A table as it stands when the release is planned; only this Delta version is read. `size` is its bytes on disk per row."""
+
+    contract: Contract
+    delta_version: int
+    committed_at: int
+    rows: int
+    withheld: int
+    sources: tuple[str, ...]
+    row_bytes: float
+
+
+def publish(
+    lake: Lake,
+    contracts: Iterable[Contract],
+    sources: Mapping[str, Source],
+    *,
+    edition: SecurityLabel = SecurityLabel.PUBLIC,
+    release_id: str | None = None,
+    progress: Progress | None = None,
+) -> Release:
+    """Publish the current rows of the contracts' tables up to the edition's label; `changed` is false where that release was there already.
+
+    A table that isn't in the lake yet, and one whose contract is more secret than the edition, is left out. Raises SY-P001 (no table),
+    SY-P002 (rows lost on the way), SY-P003 (a source without terms), SY-P006 and SY-P007 (release id), SY-L002 (another publication runs).
+    """
+    inputs = plan(lake, contracts, edition)
+    rights = {i.contract.name: _rights(i, sources) for i in inputs}
+    digest = _digest(inputs, edition, rights)
+    newest = datetime.fromtimestamp(max(i.committed_at for i in inputs) / 1000, UTC)
+    chosen_id = _checked_id(release_id) if release_id else f"{newest:%Y%m%dT%H%M%SZ}-{digest[:12]}"
+    with lease(lake.store, ROOT, f"publish {chosen_id}") as held:
+        if chosen_id in releases(lake):
+            found = release(lake, chosen_id)
+            if found.digest != digest:
+                raise SanyuError("SY-P006", release_id=chosen_id)
+            now = current(lake)
+            if now is None or now.release_id != chosen_id:
+                held.check()
+                make_current(lake, found)
+            return found
+        _remove_debris(lake)
+        tables = []
+        for number, table in enumerate(inputs):
+            if progress:
+                progress(table.contract.name, number, len(inputs))
+            tables.append(_publish_table(lake, table, edition, chosen_id))
+        terms = {r.source: r for found_rights in rights.values() for r in found_rights}
+        made = Release(
+            release_id=chosen_id,
+            digest=digest,
+            edition=edition,
+            city=lake.settings.city,
+            tables=tuple(tables),
+            rights=tuple(terms[name] for name in sorted(terms)),
+            changed=True,
+        )
+        held.check()
+        lake.store.put(f"{made.path}/manifest.json", made.manifest())
+        make_current(lake, made)
+    if progress:
+        progress(chosen_id, len(inputs), len(inputs))
+    return made
+
+
+def plan(lake: Lake, contracts: Iterable[Contract], edition: SecurityLabel) -> list[Input]:
+    """Return what a release would hold now, by table name; SY-P001 where that is nothing."""
+    wanted = sorted(contracts, key=lambda c: c.name)
+    there = set(lake.names())
+    open_to = [c for c in wanted if c.name in there and LABELS.index(c.security_label) <= LABELS.index(edition)]
+    if not open_to:
+        raise SanyuError("SY-P001", lake=lake.url, tables=", ".join(c.name for c in wanted) or "-")
+    return [_input(lake, c, edition) for c in open_to]
+
+
+def _input(lake: Lake, contract: Contract, edition: SecurityLabel) -> Input:
+    table = lake.table(contract.name)
+    version = table.version
+    counts = table.to_duckdb(["source_name", "security_label"], version=version).aggregate(
+        "source_name, security_label, count(*) AS n", "source_name, security_label"
+    )
+    groups = counts.fetchall()
+    allowed = _allowed(edition)
+    shown = [(source, n) for source, label, n in groups if label in allowed]
+    rows = sum(n for _, n in shown)
+    size, stored = _stored(lake, contract.path, version)
+    committed = next(int(c["timestamp"]) for c in table.history() if c["version"] == version)
+    withheld = sum(n for *_, n in groups) - rows
+    return Input(contract, version, committed, rows, withheld, tuple(sorted({s for s, _ in shown})), size / max(stored, 1))
+
+
+def _stored(lake: Lake, key: str, version: int) -> tuple[int, int]:
+    """Return bytes and rows, history included, of a table's files at a version."""
+    from deltalake import DeltaTable
+
+    table = DeltaTable(lake.store.uri(key, "s3"), version=version, storage_options=lake.store.storage_options() or None)
+    actions = pa.table(table.get_add_actions(flatten=True))
+    return sum(actions["size_bytes"].to_pylist()), sum(n or 0 for n in actions["num_records"].to_pylist())
+
+
+def _allowed(edition: SecurityLabel) -> tuple[str, ...]:
+    """Return the labels that an edition may hold; a row without a label is in none."""
+    return tuple(label.value for label in LABELS[: LABELS.index(edition) + 1])
+
+
+def _rights(table: Input, sources: Mapping[str, Source]) -> list[Right]:
+    found = []
+    for name in table.sources:
+        if name not in sources:
+            raise SanyuError("SY-P003", source=name, table=table.contract.name)
+        about = sources[name].source
+        found.append(Right(source=name, title=about.title, publisher=about.publisher, licence=about.licence, attribution=about.attribution))
+    return found
+
+
+def _digest(inputs: Sequence[Input], edition: SecurityLabel, rights: Mapping[str, Sequence[Right]]) -> str:
+    content: list[Any] = [LAYOUT, edition.value]
+    for i in inputs:
+        name = i.contract.name
+        content.append([name, i.contract.version, i.delta_version, i.committed_at, [r.model_dump() for r in rights[name]]])
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _checked_id(value: str) -> str:
+    if not RELEASE_ID.match(value):
+        raise SanyuError("SY-P007", value=value)
+    return value
+
+
+def _remove_debris(lake: Lake) -> None:
+    """Remove what publications left that did not end; the lease says that none runs now."""
+    complete = set(releases(lake))
+    for name in lake.store.folders(ROOT):
+        if name not in complete:
+            lake.store.delete(f"{ROOT}/{name}")
+
+
+def _publish_table(lake: Lake, table: Input, edition: SecurityLabel, release_id: str) -> PublishedTable:
+    """Write one table's files and its Delta log below the release; SY-P002 unless every planned row has arrived in both."""
+    contract = table.contract
+    path = f"{ROOT}/{release_id}/{contract.domain}/{contract.entity}"
+    labels = ", ".join(f"'{label}'" for label in _allowed(edition))
+    frame = lake.table(contract.name).to_spark(version=table.delta_version, where=f"security_label IN ({labels})")
+    schema = _arrow_schema(frame)
+    parts = _written(_laid_out(frame, contract, table), lake.settings, lake.url, path, schema)
+    if not parts:
+        parts = list(_part_writer(lake.settings, lake.url, path, schema)(0, (), keep_empty=True))
+    parts.sort(key=lambda part: part.name)
+    write_log(lake.store, path, contract, schema, parts, modified=table.committed_at)
+    stored = _stored(lake, path, 0)[1]
+    written = sum(part.rows for part in parts)
+    if not written == stored == table.rows:
+        raise SanyuError("SY-P002", table=contract.name, written=min(written, stored), expected=table.rows, release_id=release_id)
+    return PublishedTable(
+        name=contract.name,
+        path=path,
+        contract_version=contract.version,
+        delta_version=table.delta_version,
+        committed_at=table.committed_at,
+        rows=written,
+        withheld=table.withheld,
+        sources=table.sources,
+        columns=tuple((field.name, str(field.type)) for field in schema),
+        files=tuple(parts),
+        log=_log_parts(lake, path),
+    )
+
+
+def _laid_out(frame: DataFrame, contract: Contract, table: Input) -> DataFrame:
+    """Cut the rows into files along the Hilbert key, in one order for one content."""
+    files = max(1, math.ceil(table.rows * table.row_bytes / FILE_BYTES))
+    order = ("cell", "stamp_id") if contract.geometry else ("entity_id", "stamp_id")
+    return frame.repartitionByRange(files, order[0]).sortWithinPartitions(*order)
+
+
+def _written(frame: DataFrame, settings: Settings, url: str, path: str, schema: pa.Schema) -> list[Part]:
+    write = _part_writer(settings, url, path, schema)
+
+    def task(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        from pyspark import TaskContext
+
+        context = TaskContext.get()
+        rows = [part.model_dump() for part in write(context.partitionId() if context else 0, batches)]
+        if rows:
+            yield pa.RecordBatch.from_pylist(rows)
+
+    return [Part(**row.asDict()) for row in frame.mapInArrow(task, PART_TYPE).collect()]
+
+
+def _part_writer(settings: Settings, url: str, path: str, schema: pa.Schema) -> Callable[..., Iterator[Part]]:
+    """Return what writes one partition; the store is opened where it runs, so that no key travels. A retried task writes the same name."""
+
+    def write(number: int, batches: Iterable[pa.RecordBatch], keep_empty: bool = False) -> Iterator[Part]:
+        with tempfile.TemporaryDirectory(prefix="sanyu-publish-") as folder:
+            local = Path(folder) / f"part-{number:05d}.parquet"
+            part = write_part(batches, schema, local)
+            part = part.model_copy(update={"stats": file_statistics(pq.read_metadata(local))})
+            if part.rows or keep_empty:
+                open_store(url, settings).upload(local, f"{path}/{local.name}")
+                yield part
+
+    return write
+
+
+def _arrow_schema(frame: DataFrame) -> pa.Schema:
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    return pa.schema([field.remove_metadata() for field in to_arrow_schema(frame.schema, timestamp_utc=True)])
+
+
+def _log_parts(lake: Lake, path: str) -> tuple[Part, ...]:
+    found = []
+    for key in lake.store.keys(f"{path}/_delta_log"):
+        data = lake.store.get(key) or b""
+        found.append(Part(name=key.removeprefix(f"{path}/"), rows=0, size=len(data), sha256=hashlib.sha256(data).hexdigest()))
+    return tuple(found)

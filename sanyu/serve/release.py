@@ -1,0 +1,174 @@
+"""Releases: published layers under one id, named by `release/current.json`, never changed afterwards.
+
+```
+release/current.json                        which release readers take, switched by one atomic put
+release/<id>/manifest.json                  written last: a folder without it is debris of a publication that did not end
+release/<id>/<domain>/<entity>/part-*.parquet   GeoParquet 1.1 (Parquet for tables without geometry)
+release/<id>/<domain>/<entity>/_delta_log/  the same files as a Delta table
+```
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from sanyu.lake import Lake
+from sanyu.lake.store import Store
+from sanyu.serve.geoparquet import GEOMETRY, Part, file_sha256
+from schemas.messages import SanyuError
+from schemas.model import Frozen, SecurityLabel
+
+ROOT = "release"
+POINTER = f"{ROOT}/current.json"
+
+
+class Right(Frozen):
+    """Terms of a source that has rows in the release."""
+
+    source: str
+    title: str
+    publisher: str | None
+    licence: str
+    attribution: str
+
+
+class PublishedTable(Frozen):
+    """One table of a release. `path` is its folder below the lake; `withheld` rows are current, but more secret than the edition.
+
+    `delta_version` and `committed_at` (ms since the epoch) are those of the lake's table that was read; `columns` are name and type.
+    """
+
+    name: str
+    path: str
+    contract_version: int
+    delta_version: int
+    committed_at: int
+    rows: int
+    withheld: int
+    sources: tuple[str, ...]
+    columns: tuple[tuple[str, str], ...]
+    files: tuple[Part, ...]
+    log: tuple[Part, ...]
+
+    @property
+    def has_geometry(self) -> bool:
+        return any(name == GEOMETRY for name, _ in self.columns)
+
+
+class Release(Frozen):
+    """What `manifest.json` holds. `digest` is over the inputs; `changed` tells whether the call that returned this wrote it."""
+
+    release_id: str
+    digest: str
+    edition: SecurityLabel
+    city: str
+    tables: tuple[PublishedTable, ...]
+    rights: tuple[Right, ...]
+    changed: bool = False
+
+    @property
+    def path(self) -> str:
+        """Return the release's folder below the lake."""
+        return f"{ROOT}/{self.release_id}"
+
+    @property
+    def attribution(self) -> tuple[str, ...]:
+        """Return the attribution lines with their licences, each once."""
+        return tuple(dict.fromkeys(r.attribution if r.licence in r.attribution else f"{r.attribution} ({r.licence})" for r in self.rights))
+
+    def table(self, name: str) -> PublishedTable:
+        """Return a table of the release by name; KeyError if it isn't in it."""
+        return next((t for t in self.tables if t.name == name), None) or _missing(name)
+
+    def manifest(self) -> bytes:
+        """Return the bytes of `manifest.json`; the same inputs and files give the same bytes."""
+        return json.dumps(self.model_dump(mode="json", exclude={"changed"}), ensure_ascii=False, indent=1, sort_keys=True).encode()
+
+
+def releases(lake: Lake) -> list[str]:
+    """Return the ids of the complete releases, sorted; derived ids begin with their instant, so the newest is last."""
+    return [name for name in lake.store.folders(ROOT) if lake.store.exists(f"{ROOT}/{name}/manifest.json")]
+
+
+def release(lake: Lake, release_id: str) -> Release:
+    """Return a release by id; SY-P004 with the known ids where there is none."""
+    data = lake.store.get(f"{ROOT}/{release_id}/manifest.json")
+    if data is None:
+        known = releases(lake)
+        near = difflib.get_close_matches(release_id, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise SanyuError("SY-P004", release_id=release_id, lake=lake.url, hint=hint, known=", ".join(known) or "-")
+    return Release.model_validate_json(data)
+
+
+def current(lake: Lake) -> Release | None:
+    """Return the release that readers take; None before the first."""
+    pointer = lake.store.get(POINTER)
+    return None if pointer is None else release(lake, json.loads(pointer)["release_id"])
+
+
+def make_current(lake: Lake, chosen: Release) -> None:
+    """Let readers take this release from now on: one atomic put, also the way back to an older one."""
+    digest = hashlib.sha256(chosen.manifest()).hexdigest()
+    pointer = {"release_id": chosen.release_id, "path": chosen.path, "manifest_sha256": digest}
+    lake.store.put(POINTER, json.dumps(pointer, indent=1).encode())
+
+
+def verify(lake: Lake, chosen: Release) -> list[SanyuError]:
+    """Check every file of a release against the manifest: there, size, digest, rows; and nothing else beside it. Returns SY-P005 errors."""
+    problems: list[SanyuError] = []
+    manifest = lake.store.get(f"{chosen.path}/manifest.json")
+    if manifest != chosen.manifest():
+        problems.append(_problem(chosen, f"{chosen.path}/manifest.json", "it is not the manifest of this release"))
+    for table in chosen.tables:
+        expected = {f"{table.path}/{part.name}": part for part in (*table.files, *table.log)}
+        extra = sorted(set(lake.store.keys(table.path)) - set(expected))
+        problems += [_problem(chosen, key, "it is not in the manifest") for key in extra]
+        for key, part in expected.items():
+            what = _difference(lake.store, key, part)
+            if what:
+                problems.append(_problem(chosen, key, what))
+    return problems
+
+
+def read_table(store: Store, table: PublishedTable, columns: Sequence[str] | None = None, bbox: Sequence[float] | None = None) -> Any:
+    """Return a published table as a GeoDataFrame in EPSG:4490, or a DataFrame where it has no geometry; `bbox` in degrees."""
+    import geopandas as gpd
+    import pandas as pd
+
+    paths = [store.local(f"{table.path}/{part.name}") for part in table.files]
+    names = None if columns is None else list(columns)
+    if not table.has_geometry or (names is not None and GEOMETRY not in names):
+        return pd.concat([pd.read_parquet(path, columns=names) for path in paths], ignore_index=True)
+    window = None if bbox is None else tuple(bbox)
+    frames = [gpd.read_parquet(path, columns=names, bbox=window) for path in paths]
+    return pd.concat([f for f in frames if len(f)] or frames[:1], ignore_index=True)
+
+
+def _difference(store: Store, key: str, part: Part) -> str | None:
+    try:
+        path: Path = store.local(key)
+    except FileNotFoundError:
+        return "it is missing"
+    if path.stat().st_size != part.size:
+        return f"it has {path.stat().st_size} bytes, the manifest says {part.size}"
+    if file_sha256(path) != part.sha256:
+        return "its SHA-256 is not that of the manifest"
+    if path.suffix == ".parquet" and pq.read_metadata(path).num_rows != part.rows:
+        return f"it does not hold the {part.rows} rows of the manifest"
+    return None
+
+
+def _problem(chosen: Release, file: str, what: str) -> SanyuError:
+    return SanyuError("SY-P005", release_id=chosen.release_id, file=file, what=what)
+
+
+def _missing(name: str) -> PublishedTable:
+    raise KeyError(name)
