@@ -41,11 +41,11 @@ class Town:
         return Score(len(found & same) / len(same), len(found - same) / len(found), len(links & parts) / len(parts))
 
 
-def planted_edits(count: int, seed: int) -> Town:
+def planted_edits(count: int, seed: int, shift_m: tuple[float, float] = (1.0, 3.0)) -> Town:
     """Return a town of about `count` houses on 40 m plots.
 
-    Plots in turn: untouched but for the key; vertices moved by 0.3 m; shifted 1–3 m; renamed; a terrace of three touching sisters, shifted
-    together; split in two; two merged into one; demolished, and where `new next door` stands a house beside the demolished one.
+    Plots in turn: untouched but for the key; vertices moved by 0.3 m; shifted by `shift_m`; renamed; a terrace of three touching sisters,
+    6–9 m wide, shifted together; split in two; two merged into one; demolished, with a new house beside the place.
     """
     rng = np.random.default_rng(seed)
     old: list[tuple[str, Any, str]] = []
@@ -66,11 +66,12 @@ def planted_edits(count: int, seed: int) -> Town:
         width, depth = rng.uniform(9, 18, 2)
         house = shapely.box(x, y, x + width, y + depth)
         angle, name = rng.uniform(0, 2 * np.pi), f"{plot}号"
-        shift = rng.uniform(1, 3) * np.array([np.cos(angle), np.sin(angle)])
+        shift = rng.uniform(*shift_m) * np.array([np.cos(angle), np.sin(angle)])
         edit = EDITS[plot % len(EDITS)]
         if edit == "rows":
+            narrow = rng.uniform(6, 9)
             for i in range(3):
-                sister = shapely.box(x + 8 * i, y, x + 8 * i + 8, y + 12)
+                sister = shapely.box(x + narrow * i, y, x + narrow * (i + 1), y + 12)
                 moved = shapely.transform(sister, lambda xy, by=shift: xy + by)
                 truth.append((add_old(sister, name), add_new(moved, name), "same"))
         elif edit == "split":
