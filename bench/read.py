@@ -28,6 +28,7 @@ MEASURED = {
     "sanyu to_duckdb, count": "n = lake().to_duckdb().count('*').fetchone()[0]",
     "sanyu to_arrow, at a time": "n = lake().to_arrow(at='2025-12-31').num_rows",
     "sanyu to_arrow, version 0": "n = lake().to_arrow(version=0).num_rows",
+    "import geopandas, nothing else": "import geopandas\nn = 0",
     "deltalake QueryBuilder": (
         "from deltalake import DeltaTable, QueryBuilder\n"
         "import pyarrow as pa\n"

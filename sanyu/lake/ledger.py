@@ -1,30 +1,26 @@
 """The append-only account: `raw.ops__ledger` per batch and table, `raw.ops__file` per file, `raw.ops__bridge` per entity link.
 
-Grain: one row per attempt. A rerun after a failure adds rows, it corrects none. Written by delta-rs without a JVM, and by nothing else; a
-flock (local) or conditional writes (S3) order the writers, so appends of several processes are all kept.
+Schemas: `schemas.ops`. Grain: one row per attempt; a rerun after a failure adds rows, it corrects none. Written by delta-rs without a JVM,
+and by nothing else; a flock (local) or conditional writes (S3) order the writers, so appends of several processes are all kept.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import functools
 import json
 import time
-import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from sanyu.lake.store import Store, flocked
+from schemas import ops
 from schemas.messages import SanyuError
+from schemas.model import Contract
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-LEDGER = "raw/ops/ledger"
-FILE = "raw/ops/file"
-BRIDGE = "raw/ops/bridge"
 
 _DONE = ("ok", "warning")
 _STATUSES = (*_DONE, "failed")
@@ -79,41 +75,23 @@ class LedgerRow:
 
 @dataclass(frozen=True)
 class FileRow:
-    """What became of one delivered file: `status` is `ok` or `failed`, the latter with `error_code` and both languages of the message."""
+    """What became of one delivered file: `status` is `ok` or `failed`, the latter with a message's `code` and English text."""
 
     run_id: str
     recorded_at: str
     source_name: str
     batch_id: str
     file_name: str
-    size_bytes: int
     sha256: str
+    size_bytes: int
     status: str
-    rows: int = 0
-    rows_rejected: int = 0
-    encoding: str | None = None
-    crs: str | None = None
+    row_count: int = 0
+    rejected_count: int = 0
     parser: str | None = None
     isolation: str | None = None
-    warnings: str = "[]"
-    error_code: str | None = None
+    code: str | None = None
     message: str | None = None
-    message_zh: str | None = None
-
-
-@dataclass(frozen=True)
-class BridgeRow:
-    """A link between a source's key and an entity that matching found."""
-
-    contract: str
-    source_name: str
-    source_key: str
-    entity_id: str
-    kind: str
-    batch_id: str
-    recorded_at: str
-    score: float | None = None
-    evidence: str | None = None
+    columns_json: str | None = None
 
 
 class Ledger:
@@ -126,15 +104,15 @@ class Ledger:
         """Record what a step did; SY-L020, and nothing recorded, where one of the rows does not balance."""
         for row in rows:
             row.check_balance()
-        self._append(LEDGER, LedgerRow, [asdict(row) for row in rows])
+        self._append(ops.LEDGER, [asdict(row) for row in rows])
 
     def append_files(self, rows: Iterable[FileRow]) -> None:
         """Record what became of files."""
-        self._append(FILE, FileRow, [asdict(row) for row in rows])
+        self._append(ops.FILE, [asdict(row) for row in rows])
 
     def append_bridge(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Record links, given as mappings with the fields of `BridgeRow`."""
-        self._append(BRIDGE, BridgeRow, [asdict(BridgeRow(**row)) for row in rows])
+        """Record links between source keys and entities, given as mappings with the fields of the bridge's contract."""
+        self._append(ops.BRIDGE, list(rows))
 
     def last(self, source_name: str) -> dict[str, Any] | None:
         """Return the newest row of a source, or None."""
@@ -164,62 +142,44 @@ class Ledger:
         from deltalake.exceptions import TableNotFoundError
 
         try:
-            table = DeltaTable(self._store.uri(LEDGER, "s3"), storage_options=self._store.storage_options() or None)
+            table = DeltaTable(self._store.uri(ops.LEDGER.path, "s3"), storage_options=self._store.storage_options() or None)
         except TableNotFoundError:
             return []
         # Not by delta-rs's QueryBuilder: it keeps Python's global lock while it reads, so the leases' heartbeats would stop.
         return list(table.to_pyarrow_table(columns=columns, filters=filters).to_pylist())
 
-    def _append(self, key: str, kind: type, rows: Sequence[Mapping[str, Any]]) -> None:
+    def _append(self, contract: Contract, rows: Sequence[Mapping[str, Any]]) -> None:
         if not rows:
             return
         import pyarrow as pa
 
-        schema = arrow_schema(kind)
+        from quality.arrow import arrow_schema
+
+        schema = arrow_schema(contract)
+        unknown = {name for row in rows for name in row} - set(schema.names)
+        if unknown:
+            raise ValueError(f"{contract.name} has no columns {sorted(unknown)}")
         typed = [{k: dt.datetime.fromisoformat(v) if k.endswith("_at") else v for k, v in row.items()} for row in rows]
-        data = pa.Table.from_pylist(typed, schema=schema)
-        lock = self._store.host_lock(key)
+        data = pa.Table.from_pylist(typed, schema=schema.remove_metadata())
+        lock = self._store.host_lock(contract.path)
         with flocked(lock) if lock else contextlib.nullcontext():
-            _write(self._store.uri(key, "s3"), data, kind, self._store.storage_options())
+            _write(self._store.uri(contract.path, "s3"), data, contract, self._store.storage_options())
 
 
-def arrow_schema(kind: type) -> pa.Schema:
-    """Return the table schema of a row class: field order and types as annotated, `…_at` as UTC instants."""
-    import pyarrow as pa
-
-    types = {str: pa.string(), int: pa.int64(), float: pa.float64()}
-    fields = []
-    for name, hint in _hints(kind).items():
-        options = [t for t in typing.get_args(hint) if t is not type(None)] or [hint]
-        fields.append(
-            pa.field(
-                name,
-                pa.timestamp("us", "UTC") if name.endswith("_at") else types[options[0]],
-                nullable=type(None) in typing.get_args(hint),
-            )
-        )
-    return pa.schema(fields)
-
-
-@functools.cache
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
-
-
-def _write(uri: str, data: pa.Table, kind: type, options: dict[str, str]) -> None:
+def _write(uri: str, data: pa.Table, contract: Contract, options: dict[str, str]) -> None:
     """Append in one commit; tried again where another process was first to create the table or to take the version."""
     from deltalake import DeltaTable, write_deltalake
     from deltalake.exceptions import CommitFailedError, DeltaError
 
-    summary = (kind.__doc__ or "").splitlines()[0]
     for turn in range(_TRIES):
         try:
             write_deltalake(
                 uri,
                 data,
                 mode="append",
-                name=kind.__name__,
-                description=summary,
+                schema_mode="merge",  # a column that the contract gained since
+                name=contract.name,
+                description=contract.grain,
                 configuration={"delta.appendOnly": "true"},
                 storage_options=options or None,
             )

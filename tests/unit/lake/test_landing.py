@@ -106,7 +106,7 @@ def test_a_bad_file_is_recorded_and_the_rest_is_landed(store: LocalStore, data: 
     assert landed.failed_files == ("tiles/c.csv",)
     assert landed.row_count == 3
     records = landed.file_rows("r1", "2026-01-02T00:00:00+00:00")
-    assert [(r.status, r.error_code, r.rows) for r in records] == [("ok", None, 2), ("ok", None, 1), ("failed", "SY-R002", 0)]
+    assert [(r.status, r.code, r.row_count) for r in records] == [("ok", None, 2), ("ok", None, 1), ("failed", "SY-R002", 0)]
     assert records[2].message is not None
     assert "c.csv" in records[2].message
     Ledger(store).append_files(records)

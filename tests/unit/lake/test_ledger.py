@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import multiprocessing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
+from quality.arrow import arrow_schema
 from sanyu.lake import Lake
 from sanyu.lake.ledger import FileRow, Ledger, LedgerRow
 from sanyu.lake.store import LocalStore
+from schemas import ops
 from schemas.messages import SanyuError
 
 
@@ -79,12 +85,43 @@ def test_last_is_the_newest_row_of_the_source(ledger: Ledger) -> None:
 
 def test_ledger_and_files_are_tables_of_the_lake(ledger: Ledger, tmp_lake: Path) -> None:
     ledger.append(row())
-    ledger.append_files([FileRow("r1", "2026-01-02T00:00:00+00:00", "roads", "b", "街道.shp", 12, "00", "failed", error_code="SY-R002")])
+    ledger.append_files([FileRow("r1", "2026-01-02T00:00:00+00:00", "roads", "b", "街道.shp", "00", 12, "failed", code="SY-R002")])
     lake = Lake(tmp_lake)
     assert [(t.name, t.rows) for t in lake.tables()] == [("raw.ops__file", 1), ("raw.ops__ledger", 1)]
-    assert lake.table("raw.ops__file").to_arrow(["file_name", "rows", "error_code"]).to_pylist() == [
-        {"file_name": "街道.shp", "rows": 0, "error_code": "SY-R002"}
+    assert lake.table("raw.ops__file").to_arrow(["file_name", "row_count", "code"]).to_pylist() == [
+        {"file_name": "街道.shp", "row_count": 0, "code": "SY-R002"}
     ]
+
+
+def test_the_rows_are_those_of_the_contracts(ledger: Ledger, tmp_lake: Path) -> None:
+    link = {
+        "contract": "core.basemap__building",
+        "source_name": "roads",
+        "source_key": "1",
+        "entity_id": "e",
+        "kind": "split",
+        "batch_id": "b",
+        "recorded_at": "2026-01-02T00:00:00+00:00",
+        "score": 0.5,
+    }
+    ledger.append(row())
+    ledger.append_files([FileRow("r1", "2026-01-02T00:00:00+00:00", "roads", "b", "a.shp", "00", 12, "ok")])
+    ledger.append_bridge([link])
+    lake = Lake(tmp_lake)
+    for contract in ops.CONTRACTS:
+        assert lake.table(contract.name).schema.equals(arrow_schema(contract), check_metadata=False)
+    with pytest.raises(ValueError, match="no columns"):
+        ledger.append_bridge([link | {"scores": 1}])
+
+
+def test_a_column_that_a_contract_gained_is_added_to_a_table_that_is_there(ledger: Ledger, tmp_lake: Path) -> None:
+    older = arrow_schema(ops.LEDGER).remove_metadata()
+    values = asdict(row("before")) | {"recorded_at": dt.datetime(2026, 1, 1, tzinfo=dt.UTC)}
+    old = pa.Table.from_pylist([values], schema=older).drop_columns(["rows_closed", "reasons"])
+    write_deltalake(str(tmp_lake / "raw/ops/ledger"), old)
+    ledger.append(row("after"))
+    rows = Lake(tmp_lake).table("raw.ops__ledger").to_arrow(["batch_id", "reasons"]).to_pylist()
+    assert {r["batch_id"]: r["reasons"] for r in rows} == {"before": None, "after": "{}"}
 
 
 def appended(root: Path, worker: int) -> None:
