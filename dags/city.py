@@ -32,7 +32,7 @@ def city() -> None:
     load = SparkSubmitOperator(
         task_id="load",
         application=job(),
-        application_args=["load", "--report", "{{ run_id }}", "{{ ti.xcom_pull(task_ids='changed') | join(',') }}"],
+        application_args=["load", "--report", "{{ run_id }}", "--sources", "{{ ti.xcom_pull(task_ids='changed') | join(',') }}"],
         execution_timeout=dt.timedelta(hours=5),
         **spark_arguments("sanyu load"),
     )

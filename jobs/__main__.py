@@ -67,7 +67,7 @@ def main() -> int:
     """Run one command; a message on stderr and its exit code on an error that a user can act on."""
     parser = argparse.ArgumentParser(prog="python -m jobs")
     parser.add_argument("command", choices=COMMANDS)
-    parser.add_argument("sources", nargs="?", default="")
+    parser.add_argument("--sources", default="", help="names, separated by commas")
     parser.add_argument("--report", default="manual")
     arguments = parser.parse_args(namespace=argparse.Namespace(exit_code=0))
     try:

@@ -17,7 +17,6 @@ class TableGate:
     """The verdict on one table; `failures` say which expectation failed on which column, how often, with examples."""
 
     table: str
-    rows: int
     expectations: int
     failed: int
     failures: tuple[dict[str, Any], ...]
@@ -45,9 +44,7 @@ def gate_all(loading: Loading, tables: tuple[str, ...] = ()) -> list[TableGate]:
         loading.progress(f"gate: {name}")
         rows = writer.read(contract.path).where("valid_to_at is null and superseded_at is null")
         found = gate(contract, rows, docs, loading.run_id)
-        results.append(
-            TableGate(name, found.rows, found.expectations, len(found.failures), tuple(asdict(f) for f in found.failures), str(docs))
-        )
+        results.append(TableGate(name, found.expectations, len(found.failed), tuple(asdict(f) for f in found.failed), str(docs)))
     if not isinstance(loading.lake.store, LocalStore):
         for page in (p for p in docs.rglob("*") if p.is_file()):
             loading.lake.store.upload(page, f"{DOCS}/{page.relative_to(docs).as_posix()}")

@@ -50,7 +50,7 @@ def planned(loading: Loading, source: Source) -> Planned:
     done = all(loading.lake.ledger.is_done(source.name, found.batch_id, i.contract) for i in source.into)
     smallest = min(found.files, key=lambda f: f.path.stat().st_size)
     with tempfile.TemporaryDirectory() as scratch:
-        sample = parse(smallest.path, Path(scratch), read_options(source))
+        sample = parse(smallest.path, Path(scratch), read_options(source, smallest.path))
     rate = sample.row_count / max(1, _content_bytes(smallest.path))
     files = []
     for file in found.files:

@@ -19,7 +19,6 @@ def published(loading: Loading, city: City, sources: Mapping[str, Source]) -> di
     core = [c for c in loading.contracts.values() if c.layer == "core"]
     release = publish(
         loading.lake,
-        loading.spark(),
         core,
         sources,
         progress=lambda table, done, total: loading.progress(f"publish {done}/{total}: {table}"),

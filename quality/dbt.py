@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from quality.spark import comment
 from schemas.codes import code_list

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from quality.delta import constraints, table_properties
 from quality.odcs import HISTORY, english, odcs, own_fields

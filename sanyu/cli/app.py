@@ -150,8 +150,10 @@ def ledger(ctx: typer.Context, limit: Annotated[int, typer.Option(help="Newest r
         "rows_unchanged",
         "rows_quarantined",
         "rows_duplicate",
+        "rows_closed",
+        "delta_version",
+        "status",
     )
-    names = (*names, "rows_closed", "delta_version", "status")
     rows = (
         context.lake.table("raw.ops__ledger")
         .to_arrow(columns=list(names))

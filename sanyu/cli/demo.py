@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.status import Status
@@ -74,7 +74,7 @@ def run_demo(options: Mapping[str, Any], city: str, data: str | None, *, keep_ai
     context = Context(chosen)
     with console.status("…") as status:
         demo = Demo(context, folder.name, console, status, time.monotonic())
-        editions = _first_editions(work) if generated else (0,)
+        editions = _first_editions(work) if generated else (None,)
         with LocalAirflow(context.settings, WORK / "airflow" / folder.name, ROOT / "dags") as airflow, _progress(demo):
             demo.say(f"Airflow is up at {airflow.url}")
             for edition in editions:
@@ -88,12 +88,12 @@ def run_demo(options: Mapping[str, Any], city: str, data: str | None, *, keep_ai
     return code
 
 
-def _first_editions(work: Path) -> tuple[int, ...]:
+def _first_editions(work: Path) -> tuple[Literal[1, 2] | None, ...]:
     """Return which editions of the generated city are still to be delivered; the second stays, so that a second demo changes nothing."""
-    return (0,) if (work / "truth" / "2").is_dir() else (1, 2)
+    return (None,) if (work / "truth" / "2").is_dir() else (1, 2)
 
 
-def _deliver(demo: Demo, work: Path, edition: int) -> None:
+def _deliver(demo: Demo, work: Path, edition: Literal[1, 2]) -> None:
     """Put an edition of the demo city where its sources read, in place of the one before, and keep its truth."""
     demo.status.update(f"generating the demo city, edition {edition}")
     fresh = work / f"edition-{edition}"

@@ -1,8 +1,8 @@
 """The only code that writes Delta tables with Spark: raw appends, quarantine, bitemporal merges, fact overwrites.
 
 Each write is idempotent per (source, delivery): it carries a Delta transaction (`txnAppId`, `txnVersion`) that is read back before the
-write, so a run that died after its commit is recognised by the next one, and it is made under the table's lease, which is checked last before the
-commit. The commit's `userMetadata` says which run, batch and contract version wrote it.
+write, so a run that died after its commit is recognised by the next one, and it is made under the table's lease, which is checked last
+before the commit. The commit's `userMetadata` says which run, batch and contract version wrote it.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def write_log(store: Store, key: str, contract: Contract, schema: pa.Schema, par
     """Make the folder at `key` a Delta table of these files; `modified` (ms since the epoch) stands for each file's time."""
     titles = {f.name: f"{f.title_zh}: {f.description}" for f in fields_of(contract)}
     fields = [
-        Field(f.name, f.type, f.nullable, metadata={"comment": titles[f.name]} if f.name in titles else None)
+        Field(f.name, f.type, nullable=f.nullable, metadata={"comment": titles[f.name]} if f.name in titles else None)
         for f in Schema.from_arrow(schema).fields
     ]
     actions = [AddAction(p.name, p.size, {}, modified, True, p.stats) for p in parts]

@@ -160,7 +160,12 @@ def _geo_frame(file: File) -> gpd.GeoDataFrame:
 
 def _ogr(path: Path, file: File) -> None:
     driver = {".gpkg": "GPKG", ".fgb": "FlatGeobuf", ".gml": "GML"}[path.suffix]
-    extra: dict[str, Any] = {"GPKG": {"SPATIAL_INDEX": "NO"}, "FlatGeobuf": {}, "GML": {"FORMAT": "GML3.2", "GML_ID": "feature"}}[driver]
+    # no index: it would put the rows of a FlatGeobuf in another order than the truth counts them
+    extra: dict[str, Any] = {
+        "GPKG": {"SPATIAL_INDEX": "NO"},
+        "FlatGeobuf": {"SPATIAL_INDEX": "NO"},
+        "GML": {"FORMAT": "GML3.2", "GML_ID": "feature"},
+    }[driver]
     # a new file cannot be told from an old one of the same name by GDAL, which would append a layer
     path.unlink(missing_ok=True)
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": f"{FIXED_DAY}T00:00:00.000Z"})

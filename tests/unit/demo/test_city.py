@@ -220,3 +220,17 @@ def test_unknown_scale_or_edition_is_refused(options: dict[str, object], code: s
     with pytest.raises(SanyuError) as caught:
         generate(tmp_path, **options)  # type: ignore[arg-type]
     assert caught.value.code == code
+
+
+def test_rows_of_every_vector_file_stand_in_the_order_of_the_truth(first: Truth) -> None:
+    told = first.tables["rejects"]
+    for path, key in (
+        ("water/shuixi.fgb", "bh"),
+        ("green/lvdi.gpkg", "编号"),
+        ("boundary/kongzhixian.gml", "bh"),
+        ("division/xzqh.gpkg", "区划代码"),
+    ):
+        keys = gpd.read_file(first.data / path)[key]
+        mine = told[told["file"] == path]
+        assert len(mine) >= 1
+        assert [keys[n - 1] for n in mine["row_number"]] == mine["key"].tolist()
