@@ -38,6 +38,9 @@ make_environment() {
     awk '/^uv==/ {on = 1; print; next} /^[^ ]/ {on = 0} on && /--hash/ {print}' requirements.lock | sed '$ s/ \\$//' >"$uv_pin"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$uv_pin"
     say "installing $(grep -c '==' requirements.lock) packages from requirements.lock (1.9 GB; some minutes on the first machine)"
+    if [ -e /etc/ssl/certs/ca-certificates.crt ]; then # a city's network often has a certificate authority of its own
+        export UV_SYSTEM_CERTS=true
+    fi
     .venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes requirements.lock
     .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --editable .
     echo "$state" >"$stamp"

@@ -83,7 +83,13 @@ class Environment:
 
     def run(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
         done = subprocess.run(
-            [self._terraform, *arguments, "-no-color"], cwd=self.work, env=self._env, capture_output=True, text=True, timeout=400
+            [self._terraform, *arguments, "-no-color"],
+            check=False,
+            cwd=self.work,
+            env=self._env,
+            capture_output=True,
+            text=True,
+            timeout=400,
         )
         assert done.returncode in codes, done.stdout + done.stderr
         return done.stdout

@@ -16,7 +16,7 @@ from schemas.messages import SanyuError
 from schemas.model import Contract
 
 with warnings.catch_warnings():
-    warnings.filterwarnings("ignore", "module 'sre_constants' is deprecated")  # Great Expectations 1.24 imports it
+    warnings.filterwarnings("ignore", r"module 'sre_\w+' is deprecated")  # Great Expectations 1.24 imports them
     from quality.gx import GateResult, gate, suite
 
 if TYPE_CHECKING:
