@@ -146,7 +146,7 @@ def edge_pairs(frame: DataFrame, tolerance_m: float, *, attributes: Sequence[str
     traits = F.concat_ws(_SEPARATOR, *(F.coalesce(F.col(name).cast("string"), F.lit(_MISSING)) for name in names))
     ends = rows.select(F.col("file_name").alias("sheet"), "row_number", "geom", traits.alias("traits")).mapInArrow(_end_batches, _END_DDL)
     at_one_place = Window.partitionBy("sheet", "lon", "lat")
-    loose = ends.withColumn("times", F.count("*").over(at_one_place)).where("times = 1").drop("times")
+    loose = ends.withColumn("times", F.count("*").over(at_one_place)).where("times = 1").drop("times").persist()
     farthest = loose.agg(F.max(F.abs("lat"))).first()
     reach_lat = farthest[0] if farthest is not None and farthest[0] is not None else 0.0
     step = 1.01 * tolerance_m / METRES_PER_DEGREE / max(float(np.cos(np.radians(reach_lat))), 1e-3)
@@ -158,6 +158,7 @@ def edge_pairs(frame: DataFrame, tolerance_m: float, *, attributes: Sequence[str
     # Boxes around the circle; the exact distance is measured on the few that are left.
     close = (F.abs(F.col("lon") - F.col("lon_2")) <= step) & (F.abs(F.col("lat") - F.col("lat_2")) <= step)
     found = near.where(close).limit(MAX_PAIRS + 1).toArrow()
+    loose.unpersist()
     if found.num_rows > MAX_PAIRS:
         raise SanyuError("SY-C122", limit=MAX_PAIRS, tolerance=tolerance_m)
     return frame.sparkSession.createDataFrame(_chosen(found, tolerance_m))
