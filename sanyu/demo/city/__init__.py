@@ -55,7 +55,7 @@ def generate(
             say(file.path)
             formats.write(data, file)
     deliveries += feed.write(data, now)
-    bad_files = _plant_files(data)
+    bad_files = _plant_files(data, edition)
     formats.stamp_times(data, edits.EDITION_AT[edition])
     say("truth")
     tables = truth.tell(now, edition, deliveries, bad_files)
@@ -65,12 +65,18 @@ def generate(
     return told
 
 
-def _plant_files(data: Path) -> pd.DataFrame:
-    """Put an error page and a virtual dataset among the tiles; the cut-off shapefile gives the rows that it has left."""
+def _plant_files(data: Path, edition: int) -> pd.DataFrame:
+    """Put an error page and a virtual dataset among the tiles of edition 1; the cut-off shapefile gives the rows that it has left.
+
+    Edition 2 is whole: a delivery with an unreadable file ends nothing, since what it lacks may stand in that file.
+    """
+    columns = ["source", "file", "reason", "codes"]
+    if edition != 1:
+        return pd.DataFrame(columns=columns, dtype=str)
     (data / "building/tile_overview.geojson").write_text(_HTML, "utf-8")
     (data / "building/tile_all.geojson").write_text(_VRT, "utf-8")
     rows = [
         ("demo_building", "building/tile_overview.geojson", "html_for_json", "SY-R004|SY-L034"),
         ("demo_building", "building/tile_all.geojson", "vrt_in_disguise", "SY-R005|SY-L034"),
     ]
-    return pd.DataFrame(rows, columns=["source", "file", "reason", "codes"])
+    return pd.DataFrame(rows, columns=columns)

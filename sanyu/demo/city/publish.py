@@ -68,19 +68,25 @@ def table(frame: pd.DataFrame, columns: dict[str, object], *, key: str, geom: ob
 
 
 def deliveries(world: World, edition: int) -> list[Delivery]:
-    """Return all deliveries of an edition but the feed of public transport (`feed`)."""
-    rng = stream(world.plan.seed, f"dirt.{edition}")
+    """Return all deliveries of an edition but the feed of public transport.
+
+    What did not change between the editions is delivered byte for byte again, bad rows and all, as offices do.
+    """
+
+    def rng(part: str, *, changes: bool = True) -> np.random.Generator:
+        return stream(world.plan.seed, f"dirt.{part}.{edition if changes else 1}")
+
     return [
-        _divisions(world, rng),
-        _roads(world, rng),
-        _buildings(world, rng),
-        *_addresses(world, rng),
-        _places(world, rng),
-        *_nature(world, rng),
-        _firms(world, rng),
-        _permits(world, rng),
-        _population(world, rng),
-        _economy(world, rng),
+        _divisions(world, rng("divisions")),
+        _roads(world, rng("roads")),
+        _buildings(world, rng("buildings")),
+        *_addresses(world, rng("addresses", changes=False)),
+        _places(world, rng("places")),
+        *_nature(world, rng("nature", changes=False)),
+        _firms(world, rng("firms")),
+        _permits(world, rng("permits", changes=False)),
+        _population(world, rng("population")),
+        _economy(world, rng("economy")),
     ]
 
 

@@ -169,7 +169,7 @@ def identified(identities: pd.DataFrame, first: World, second: World, deliveries
         told = pd.DataFrame({"contract": contract, "source": source, "kind": rows["kind"], "edit": rows["edit"]})
         for edition, world in ((1, first), (2, second)):
             things = getattr(world, worlds[str(name)]).set_index("uid")
-            lon, lat = centres(things["geom"]) if name != "road_segment" else (np.nan, np.nan)
+            lon, lat = centres(things["geom"])
             known = pd.DataFrame({"key": things["key"], "lon": lon, "lat": lat}, index=things.index)
             if name == "building":
                 known.loc[known.index.isin(keyless), "key"] = None

@@ -135,6 +135,11 @@ def test_identity_is_kept_by_key_and_by_place(tmp_path: Path) -> None:
     assert found.measure("false_merges").passed
 
 
+def test_renumbered_row_that_the_lake_keeps_under_its_old_key_is_found_by_place(tmp_path: Path) -> None:
+    truth = _truth(tmp_path, 2, identities=IDENTITIES[:1])
+    assert score(_two_editions(_core(("A", "e1", "", 120.9, 30.2))), truth).measure("identities_kept").value == 1
+
+
 def test_new_thing_under_an_old_identity_is_a_false_merge(tmp_path: Path) -> None:
     truth = _truth(tmp_path, 2, identities=IDENTITIES)
     lake = _two_editions(_core(("A9", "e7", "", 120.9, 30.2), ("#2", "e2", "", 120.8, 30.2), ("N", "e1", "", 120.7, 30.2)))
