@@ -78,18 +78,15 @@ class View:
         return self._kept[contract, number]
 
     def places(self, contract: str, told: pd.DataFrame, suffix: str = "", edition: int | None = None) -> Anys:
-        """Return for each told thing the position of its row in `rows`, −1 where there is none: by key, or by place where it has none."""
+        """Return for each told thing the position of its row in `rows`, −1 where there is none: by key, else by place."""
         rows = self.rows(contract, edition)
         index = {pair: i for i, pair in enumerate(zip(rows["source_name"], rows["source_key"], strict=True))}
         keys = told[f"key{suffix}"]
         found = np.array(
             [index.get((s, k), -1) if isinstance(k, str) else -1 for s, k in zip(told["source"], keys, strict=True)], dtype=int
         )
-        keyless = (
-            np.flatnonzero(keys.isna().to_numpy() & told[f"lon{suffix}"].notna().to_numpy())
-            if f"lon{suffix}" in told
-            else np.array([], int)
-        )
+        # A row that came under a new key and says what the lake knows already stays there under its old key (`raw.ops__bridge` has the new).
+        keyless = np.flatnonzero((found < 0) & told[f"lon{suffix}"].notna().to_numpy()) if f"lon{suffix}" in told else np.array([], int)
         if len(keyless) and len(rows):
             tree = shapely.STRtree(shapely.points(rows["lon"].fillna(999.0), rows["lat"].fillna(999.0)))
             wanted = shapely.points(told[f"lon{suffix}"].to_numpy()[keyless], told[f"lat{suffix}"].to_numpy()[keyless])
