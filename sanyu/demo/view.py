@@ -85,7 +85,7 @@ class View:
         found = np.array(
             [index.get((s, k), -1) if isinstance(k, str) else -1 for s, k in zip(told["source"], keys, strict=True)], dtype=int
         )
-        # A row that came under a new key and says what the lake knows already stays there under its old key (`raw.ops__bridge` has the new).
+        # A row that came under a new key and says what the lake knows stays there under its old key (`raw.ops__bridge` has the new).
         keyless = np.flatnonzero((found < 0) & told[f"lon{suffix}"].notna().to_numpy()) if f"lon{suffix}" in told else np.array([], int)
         if len(keyless) and len(rows):
             tree = shapely.STRtree(shapely.points(rows["lon"].fillna(999.0), rows["lat"].fillna(999.0)))
