@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jobs.context import Context
+from jobs.report import report_key
 from sanyu.lake.store import LocalStore
 from schemas.messages import SanyuError
 
@@ -30,14 +31,14 @@ def load(context: Context, arguments: argparse.Namespace) -> list[dict[str, Any]
 
     reports = load_all(context.loading(_teller(context)), [context.source(name) for name in arguments.sources.split(",") if name])
     found = [r.as_dict() for r in reports]
-    context.lake.store.put(_report_key(arguments.report), json.dumps(found, ensure_ascii=False, default=str).encode())
+    context.lake.store.put(report_key(arguments.report), json.dumps(found, ensure_ascii=False, default=str).encode())
     arguments.exit_code = 0 if all(r.is_ok for r in reports) else 3
     return found
 
 
 def changes(context: Context, arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the tables that a load changed, with their row counts."""
-    text = context.lake.store.get(_report_key(arguments.report))
+    text = context.lake.store.get(report_key(arguments.report))
     found: dict[str, dict[str, int]] = {}
     for target in (t for report in json.loads(text or b"[]") for t in report["targets"]):
         if target["loaded"] or target["closed"]:
@@ -77,10 +78,6 @@ def main() -> int:
         return error.exit_code
     sys.stdout.write(json.dumps(result, ensure_ascii=False, default=str) + "\n")
     return int(arguments.exit_code)
-
-
-def _report_key(run_id: str) -> str:
-    return f"runs/{''.join(c if c.isalnum() or c in '-_.+' else '_' for c in run_id)}.json"
 
 
 def _teller(context: Context) -> Callable[[str], None]:

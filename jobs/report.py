@@ -79,3 +79,8 @@ class SourceReport:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def report_key(run_id: str) -> str:
+    """Return where a lake keeps the report of a run; scheduler's run ids hold characters that no file name should."""
+    return f"runs/{''.join(c if c.isalnum() or c in '-_.+' else '_' for c in run_id)}.json"

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.status import Status
 
 from jobs.context import Context
+from jobs.report import report_key
 from sanyu.cli import show
 from sanyu.demo.airflow import LocalAirflow, RunEvent
 from sanyu.demo.city import generate
@@ -114,7 +115,7 @@ def _load(demo: Demo, airflow: LocalAirflow) -> None:
     before = _release_runs(airflow)
     run_id = airflow.trigger(LOAD)
     airflow.follow([LOAD], demo.event)
-    report = demo.context.lake.store.get(f"runs/{run_id}.json")
+    report = demo.context.lake.store.get(report_key(run_id))
     reports = json.loads(report) if report else []
     if not any(t["loaded"] or t["closed"] for r in reports for t in r["targets"]):
         demo.say("nothing changed: every delivery is in the lake already")

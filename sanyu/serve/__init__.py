@@ -1,7 +1,20 @@
 """What the city's systems take: releases of the lake, and a map to look at them."""
 
-from sanyu.serve.preview import preview
+from sanyu.serve.overview import preview_png
+from sanyu.serve.preview import lake_layers, preview, release_layers
 from sanyu.serve.publish import publish
 from sanyu.serve.release import Release, current, make_current, release, releases, verify
 
-__all__ = ["Release", "current", "make_current", "preview", "publish", "release", "releases", "verify"]
+__all__ = [
+    "Release",
+    "current",
+    "lake_layers",
+    "make_current",
+    "preview",
+    "preview_png",
+    "publish",
+    "release",
+    "release_layers",
+    "releases",
+    "verify",
+]

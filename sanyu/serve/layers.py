@@ -14,7 +14,6 @@ from schemas.fields import fields_of
 from schemas.messages import language
 from schemas.model import Contract
 
-OTHER_COLOUR = "#9a9a9a"
 # Ten colours that stay apart for colour-blind readers (Paul Tol, "muted", 2021), lightened where they fill areas.
 PALETTE = ("#88ccee", "#cc6677", "#ddcc77", "#117733", "#332288", "#aa4499", "#44aa99", "#999933", "#882255", "#e08214")
 

@@ -65,7 +65,6 @@ def test_every_planted_fault_of_a_table_is_found_with_column_count_and_example(s
         {"valid_to_at": datetime(2025, 1, 1, tzinfo=UTC)},
         {"batch_id": None},
         {"geom": None},
-        {"division_code": "3301"},
     ]
     rows = [_row(BUILDING, 0), *(_row(BUILDING, n, **fault) for n, fault in enumerate(faults, start=1))]
     result = _gate(spark, BUILDING, rows, tmp_path, without=("name",))
@@ -79,7 +78,6 @@ def test_every_planted_fault_of_a_table_is_found_with_column_count_and_example(s
         ("SY-Q105", "valid_to_at", 1),
         ("SY-Q106", "class_code", 1),
         ("SY-Q107", "height_m", 1),
-        ("SY-Q108", "division_code", 1),
     ]
     by_column = {f.column: f for f in result.failed}
     assert by_column["class_code"].examples == ("castle",)
@@ -101,6 +99,15 @@ def test_one_site_holds_the_tables_of_several_runs(spark: SparkSession, tmp_path
     assert _gate(spark, DIVISION, [_row(DIVISION, 1, **values)], tmp_path).failed == ()
     index = (tmp_path / "index.html").read_text("utf-8")
     assert "core.basemap__building" in index and "core.basemap__division" in index
+
+
+def test_a_code_of_another_form_and_a_missing_name_are_told_apart(spark: SparkSession, tmp_path: Path) -> None:
+    bad = [
+        _row(DIVISION, 1, division_code="3301", division_level=3),
+        _row(DIVISION, 2, division_code="330106000000", division_level=9, name="西湖区"),
+    ]
+    found = [(f.code, f.column, f.count, f.examples) for f in _gate(spark, DIVISION, bad, tmp_path).failed]
+    assert found == [("SY-Q103", "name", 1, ()), ("SY-Q106", "division_level", 1, ("9",)), ("SY-Q108", "division_code", 1, ("3301",))]
 
 
 def test_a_column_of_another_type_is_reported_not_raised(tmp_path: Path) -> None:
