@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from sanyu.serve.preview import view_bounds
 
 GROUND = "#f3f0e8"
 DPI = 150
+COLOURS = 64  # a palette makes the file a third of the size
 
 
 def preview_png(layers: Sequence[MapLayer], out_png: Path, title: str = "", attribution: Iterable[str] = (), width_px: int = 1200) -> Path:
     """Draw the layers in the colours and order of the map preview; `width_px` wide, as high as the city's extent asks. Returns the path."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from PIL import Image
 
     drawn = [layer for layer in sorted(layers, key=lambda layer: layer.theme.order) if layer.theme.visible and not layer.frame.empty]
     (west, south), (east, north) = view_bounds(drawn)
@@ -37,7 +39,11 @@ def preview_png(layers: Sequence[MapLayer], out_png: Path, title: str = "", attr
         box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 2}
         axes.text(0.995, 0.005, foot, transform=axes.transAxes, ha="right", va="bottom", fontsize=6, color="#2b2b2b", bbox=box)
     out_png.parent.mkdir(parents=True, exist_ok=True)
-    FigureCanvasAgg(figure).print_png(str(out_png), metadata={"Software": None})
+    rendered = io.BytesIO()
+    figure.savefig(rendered, format="rgba", facecolor=GROUND)
+    width, height = (round(side * DPI) for side in figure.get_size_inches())
+    picture = Image.frombytes("RGBA", (width, height), rendered.getvalue()).convert("RGB")
+    picture.quantize(COLOURS).save(out_png, optimize=True)
     return out_png
 
 
@@ -52,9 +58,9 @@ def _draw(axes: Any, layer: MapLayer) -> None:
         chosen = (kinds == kind).to_numpy()
         if not chosen.any():
             continue
-        style: dict[str, Any] = {"area": {"linewidth": 0}, "line": {}, "point": {"markersize": 0.6, "linewidth": 0}}[mark]
-        if mark == "line":
-            style["linewidth"] = _widths(layer)[chosen]
+        style: dict[str, Any] = {"linewidth": _widths(layer)[chosen] if mark == "line" else 0}
+        if mark == "point":
+            style["markersize"] = 0.6
         frame[chosen].plot(ax=axes, color=colours[chosen], aspect=None, **style)
 
 
@@ -62,11 +68,11 @@ def _colours(layer: MapLayer) -> np.ndarray:
     classes = {code: colour for code, _, colour, _ in class_colours(layer)}
     if not classes:
         return np.full(len(layer.frame), layer.theme.colour)
-    return layer.frame["class_code"].astype("object").map(lambda code: classes.get(str(code), layer.theme.colour)).to_numpy()
+    codes = layer.frame["class_code"].astype("object")
+    return np.array([classes.get(str(code), layer.theme.colour) for code in codes])
 
 
 def _widths(layer: MapLayer) -> np.ndarray:
     if "class_code" not in layer.frame:
         return np.full(len(layer.frame), 0.5)
-    ranks = layer.frame["class_code"].map(lambda code: ROAD_RANKS.get(str(code), STREET_RANK))
-    return ranks.to_numpy(dtype=float) * 0.16
+    return np.array([ROAD_RANKS.get(str(code), STREET_RANK) * 0.16 for code in layer.frame["class_code"]])

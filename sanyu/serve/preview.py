@@ -167,12 +167,13 @@ def _features(layer: MapLayer) -> list[str]:
     shapes = shapely.force_2d(layer.frame.geometry.to_numpy())
     rough = shapely.simplify(shapes, TOLERANCE_DEG, preserve_topology=True)
     rough = shapely.transform(rough, lambda xy: np.round(xy, DECIMALS))
-    properties = _properties(layer).to_dict("records")
+    shown = _properties(layer)
+    properties = shown.to_dict("records") if len(shown.columns) else [{} for _ in rough]
     features = []
     for shape, row in zip(shapely.to_geojson(rough), properties, strict=True):
-        shown = {key: _plain(value) for key, value in row.items() if not _is_empty(value)}
+        told = {key: _plain(value) for key, value in row.items() if not _is_empty(value)}
         features.append(
-            f'{{"type":"Feature","geometry":{shape},"properties":{json.dumps(shown, ensure_ascii=False, separators=(",", ":"))}}}'
+            f'{{"type":"Feature","geometry":{shape},"properties":{json.dumps(told, ensure_ascii=False, separators=(",", ":"))}}}'
         )
     return features
 
