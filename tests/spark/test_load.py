@@ -1,0 +1,234 @@
+"""One source on its whole way: files → landing → raw → core, quarantine and ledger; reruns, editions, crashes, releases."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import sanyu
+from jobs import load
+from jobs.load import Loading
+from jobs.release import listed, release_rows
+from jobs.report import SourceReport
+from jobs.run import load_all
+from sanyu.lake import Lake
+from sanyu.settings import Settings
+from schemas.registry import contracts
+from schemas.source import Source
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+PLACE = "core.basemap__place"
+HEAD = "编号,名称,类别,经度,纬度,楼层\n"
+FIRST = [
+    "1,张三面馆,餐饮,120.10,30.20,1",
+    "2,第二小学,教育,120.11,30.21,1",
+    "3,第三小学,教育,120.12,30.22,1",
+    "4,湖滨银行,金融,120.13,30.23,1",
+]
+
+
+def source(**more: object) -> Source:
+    definition = {
+        "source": {"name": "shops", "title": "Shops", "domain": "basemap", "licence": "none", "attribution": "none"},
+        "read": {"path": "*.csv", "format": "csv", "x": "经度", "y": "纬度", "crs": "EPSG:4326"},
+        "delivery": {"edition_at": "2025-01-01"},
+        "into": [
+            {
+                "contract": PLACE,
+                "key": "`编号`",
+                "columns": {"name": "`名称`", "class_code": {"expr": "`类别`", "codes": {"餐饮": "01", "教育": "05", "金融": "07"}}},
+            }
+        ],
+    }
+    for section, values in more.items():
+        definition[section].update(values)  # type: ignore[union-attr,call-overload]
+    return Source.model_validate(definition)
+
+
+class City:
+    """A lake and a data folder of one test."""
+
+    def __init__(self, folder: Path, spark: SparkSession) -> None:
+        self.data = folder / "data"
+        self.data.mkdir()
+        settings = Settings.load(lake=str(folder / "lake"))
+        self.lake = Lake(settings.lake, settings)
+        self.starts = 0
+        self.runs = 0
+        self._spark = spark
+
+    def deliver(self, *rows: str, name: str = "shops.csv", encoding: str = "utf-8") -> None:
+        (self.data / name).write_bytes((HEAD + "\n".join(rows) + "\n").encode(encoding))
+
+    def loading(self) -> Loading:
+        def session() -> SparkSession:
+            self.starts += 1
+            return self._spark
+
+        self.runs += 1
+        recorded = (dt.datetime(2026, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=self.runs)).isoformat()
+        return Loading(self.lake, contracts(), self.data, f"run-{self.runs}", recorded, session, extent=(119.0, 29.0, 121.0, 31.0))
+
+    def load(self, definition: Source | None = None) -> SourceReport:
+        return load.run(self.loading(), definition or source())
+
+    def names(self, **at: object) -> set[str]:
+        return set(self.lake.table(PLACE).to_arrow(columns=["name"], **at).column("name").to_pylist())
+
+
+@pytest.fixture
+def city(tmp_path: Path, spark: SparkSession) -> City:
+    return City(tmp_path, spark)
+
+
+def test_a_batch_is_accounted_for_and_a_rerun_starts_no_spark(city: City) -> None:
+    more = [f"{n},店{n},餐饮,120.2,30.2{n},1" for n in range(10, 20)]
+    city.deliver(*FIRST, *more, "5,无类,美容,120.1,30.2,1", "6,海外,餐饮,20.0,30.2,1", "7,,餐饮,abc,30.2,1", FIRST[0])
+    report = city.load()
+    (table,) = report.targets
+    assert (table.rows_in, table.loaded, table.quarantined, table.duplicate) == (18, 14, 3, 1)
+    rows = city.lake.table("raw.ops__ledger").to_arrow().to_pylist()
+    assert [(r["rows_in"], r["rows_loaded"], r["rows_quarantined"], r["rows_duplicate"]) for r in rows if r["step"] == "core"] == [
+        (18, 14, 3, 1)
+    ]
+    started = city.starts
+    again = city.load()
+    assert not again.is_new
+    assert city.starts == started
+    assert city.lake.table(PLACE).version == table.version
+
+
+def test_rejected_rows_keep_their_text_and_say_what_to_do(city: City) -> None:
+    city.deliver(*FIRST, "5,无类,美容,120.1,30.2,1")
+    city.load()
+    reasons, rows = listed(city.lake, PLACE, 10)
+    assert [(r["code"], r["check"], r["field"]) for r in reasons] == [("SY-Q002", "code", "class_code")]
+    assert rows[0]["file"] == "shops.csv"
+    assert rows[0]["row"] == 6
+    assert "美容" in rows[0]["why"]
+    kept = city.lake.table("quarantine.basemap__place").to_arrow().to_pylist()[0]
+    assert dict(kept["attributes"])["名称"] == "无类"
+
+
+def test_stamp_says_when_where_and_what(city: City) -> None:
+    city.deliver(*FIRST)
+    city.load()
+    row = city.lake.table(PLACE).to_arrow(where="source_key = '1'").to_pylist()[0]
+    assert row["valid_from_at"] == dt.datetime(2024, 12, 31, 16, tzinfo=dt.UTC)  # midnight in Beijing
+    assert row["time_code"] == "20250101"
+    assert row["grid_code"].startswith("N51H")
+    assert row["theme_code"] == "place_name"
+    assert row["class_code"] == "01"
+    assert row["geom"][:5] == b"\x01\x01\x00\x00\x00"
+
+
+def test_a_second_edition_keeps_history_and_identities(city: City) -> None:
+    city.deliver(*FIRST)
+    city.load()
+    before = {r["name"]: r["entity_id"] for r in city.lake.table(PLACE).to_arrow().to_pylist()}
+    city.deliver("1,张三大酒楼,餐饮,120.10,30.20,1", FIRST[1], "33,第三小学,教育,120.1201,30.22,1", "9,新银行,金融,120.15,30.25,1")
+    report = city.load(source(delivery={"edition_at": "2025-07-01"}))
+    (table,) = report.targets
+    assert (table.loaded, table.unchanged, table.closed) == (3, 1, 1)
+    after = {r["name"]: r["entity_id"] for r in city.lake.table(PLACE).to_arrow().to_pylist()}
+    assert set(after) == {"张三大酒楼", "第二小学", "第三小学", "新银行"}
+    assert after["张三大酒楼"] == before["张三面馆"]
+    assert after["第三小学"] == before["第三小学"], "a renumbered place is the same place"
+    assert after["新银行"] not in before.values()
+    assert city.names(at="2025-03-01") == set(before)
+    ended = city.lake.table(PLACE).to_arrow(history=True, where="name = '湖滨银行'").to_pylist()[0]
+    assert ended["valid_to_at"] == dt.datetime(2025, 6, 30, 16, tzinfo=dt.UTC)
+    links = city.lake.table("raw.ops__bridge").to_arrow().to_pylist()
+    assert [(r["kind"], r["source_key"]) for r in links] == [("same", "33")]
+
+
+def test_an_older_delivery_that_comes_back_is_loaded_again(city: City) -> None:
+    partial = {"snapshot": "partial"}
+    city.deliver(*FIRST)
+    city.load(source(delivery=partial))
+    city.deliver("1,改名,餐饮,120.10,30.20,1", *FIRST[1:])
+    city.load(source(delivery=partial | {"edition_at": "2025-02-01"}))
+    assert "改名" in city.names()
+    city.deliver(*FIRST)
+    city.load(source(delivery=partial | {"edition_at": "2025-03-01"}))
+    assert city.names() == {row.split(",")[1] for row in FIRST}
+
+
+def test_too_many_bad_rows_hold_the_table_back(city: City) -> None:
+    city.deliver(*FIRST)
+    city.load()
+    city.deliver(*(f"{n},坏,不明,120.1,30.2,1" for n in range(9)), FIRST[0])
+    report = city.load(source(delivery={"edition_at": "2025-07-01"}))
+    assert (report.is_ok, report.targets[0].status, report.targets[0].held) == (False, "failed", 1)
+    assert len(city.names()) == 4
+
+
+def test_a_run_that_died_before_its_ledger_row_is_finished_without_a_second_commit(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    city.deliver(*FIRST)
+    with monkeypatch.context() as patch:
+        patch.setattr("sanyu.lake.ledger.Ledger.append", lambda *_: (_ for _ in ()).throw(OSError("the machine went down")))
+        with pytest.raises(OSError, match="went down"):
+            city.load()
+    version = city.lake.table(PLACE).version
+    report = city.load()
+    assert report.targets[0].loaded == 4
+    assert city.lake.table(PLACE).version == version
+    assert city.lake.table(PLACE).count() == 4
+
+
+def test_one_bad_file_and_one_bad_source_stop_nothing(city: City) -> None:
+    city.deliver(*FIRST)
+    (city.data / "broken.csv").write_bytes(b"")
+    nowhere = source(read={"path": "missing/*.csv"})
+    nowhere = nowhere.model_copy(update={"source": nowhere.source.model_copy(update={"name": "nowhere"})})
+    bad, good = load_all(city.loading(), [nowhere, source()])
+    assert bad.error is not None
+    assert "SY-L031" in bad.error
+    assert good.targets[0].loaded == 4
+    assert [f for f in good.failed_files if "broken.csv" in f]
+
+
+def test_released_rows_come_in_and_are_noted(city: City) -> None:
+    city.deliver(*FIRST, "6,海外,餐饮,122.0,30.2,1")
+    city.load()
+    assert city.lake.table(PLACE).count() == 4
+    done = release_rows(city.loading(), {"shops": source()}, PLACE, "extent", "an island of the city")
+    assert done["released"] == 1
+    assert "海外" in city.names()
+    assert listed(city.lake, PLACE, 10) == ([], [])
+
+
+def test_gbk_bd09_and_gcj02_sources_need_one_word(city: City) -> None:
+    city.deliver(*FIRST, encoding="gbk")
+    city.load(source(read={"crs": "BD-09"}))
+    frame = city.lake.table(PLACE).to_geopandas(where="source_key = '1'")
+    point = frame.geometry.iloc[0]
+    lon, lat = sanyu.coords.transform(120.10, 30.20, "BD-09", "EPSG:4490")
+    assert frame["name"].tolist() == ["张三面馆"]
+    assert max(abs(point.x - lon), abs(point.y - lat)) < 1e-9
+
+
+def test_a_source_without_a_reference_system_is_refused_row_by_row(city: City) -> None:
+    city.deliver(*FIRST)
+    undeclared = source()
+    undeclared = undeclared.model_copy(update={"read": undeclared.read.model_copy(update={"crs": None})})
+    report = city.load(undeclared)
+    assert report.targets[0].status == "failed"
+    assert {e["code"] for r in city.lake.table("quarantine.basemap__place").to_arrow().to_pylist() for e in r["errors"]} == {"SY-C113"}
+
+
+def test_the_same_input_gives_the_same_stamps_on_another_lake(city: City, tmp_path: Path, spark: SparkSession) -> None:
+    (tmp_path / "other").mkdir()
+    other = City(tmp_path / "other", spark)
+    stamps = []
+    for place in (city, other):
+        place.deliver(*FIRST)
+        place.load()
+        found = place.lake.table(PLACE).to_arrow(columns=["entity_id", "stamp_id", "batch_id"]).to_pylist()
+        stamps.append(sorted(tuple(r.values()) for r in found))
+    assert stamps[0] == stamps[1]
