@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from sanyu.demo.city.naming import Names, hamlet, pinyin
+from sanyu.demo.city.naming import Names, hamlets, pinyin
 from sanyu.demo.city.plan import Anys, Plan, stream
 
 CITY_CODE = "3901"
@@ -105,7 +105,7 @@ def _grow(rng: np.random.Generator, spots: Anys, links: list[set[int]], *, count
 
 def _named(plan: Plan, rng: np.random.Generator, *, community: Anys, township: Anys, district: Anys, west_east: Anys) -> Divisions:
     """Give codes and names from west to east, and make the polygons by union of cells with common vertices."""
-    names = Names(rng)
+    names, villages = Names(rng), hamlets(rng)
     district_rank = np.argsort(np.argsort(west_east))
     codes: dict[int, str] = {}
     rows: list[dict[str, object]] = []
@@ -121,12 +121,7 @@ def _named(plan: Plan, rng: np.random.Generator, *, community: Anys, township: A
         for n, c in enumerate(np.flatnonzero(township == t)):
             rural_unit = rural and n % 2 == 1
             codes[int(c)] = f"{town_code[t]}{(200 if rural_unit else 1) + n:03d}"
-            used = {row["name"] for row in rows}
-            name = (
-                next(h for h in iter(lambda: hamlet(rng), "") if h + "村" not in used) + "村"
-                if rural_unit and n < 4
-                else next(names) + "社区"
-            )
+            name = f"{next(villages)}村" if rural_unit and n < 4 else f"{next(names)}社区"
             rows.append(_row(codes[int(c)], "community", name))
     for d in range(len(DISTRICTS)):
         rows.append(_row(f"{CITY_CODE}{d + 2:02d}000000", "district", DISTRICTS[d]))

@@ -6,6 +6,7 @@ Names are drawn from pools without repetition, so that a name stands for one thi
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 
 import numpy as np
 
@@ -18,6 +19,7 @@ qiao:桥 qing:庆青清 qiu:秋 qu:区 quan:泉 ren:人 rong:荣 sha:沙 shan:�
 su:速 ta:塔 tai:泰台 tang:塘 ti:体 tian:天 ting:亭 tuan:团 wan:湾 wang:望王 wen:文 wu:吴 xi:溪西 xia:霞下 xiang:香巷 xiao:小
 xin:新心 xing:兴星 xiu:绣 xu:徐 xue:学 yang:阳 ye:业 yi:谊 yin:银 ying:迎 you:友 yu:玉育 yuan:园苑院远源 yue:月 yun:云 zhan:展
 zhang:张 zhen:镇 zhi:支 zhong:中钟 zhou:洲周 zhu:竹 zi:紫
+yi:一 er:二 san:三 si:四 wu:五 liu:六 qi:七 ba:八 jiu:九 shi:十 ling:零
 """
 PINYIN = {char: syllable for syllable, chars in (entry.split(":") for entry in _READINGS.split()) for char in chars}
 
@@ -64,6 +66,10 @@ class Names:
         return self._pairs[i] + (numeral(turn + 1) if turn else "")
 
 
-def hamlet(rng: np.random.Generator) -> str:
-    """Return a village name as in the water country south of the Yangtze: surname, 家, and a landmark."""
-    return str(rng.choice(list(_SURNAMES))) + str(rng.choice(_HAMLET))
+def hamlets(rng: np.random.Generator) -> Iterator[str]:
+    """Give village names as in the water country south of the Yangtze: surname, 家, and a landmark; numbered when all are used."""
+    pool = [surname + landmark for surname in _SURNAMES for landmark in _HAMLET]
+    order = [pool[i] for i in rng.permutation(len(pool))]
+    yield from order
+    for turn in count(2):
+        yield from (f"{name}{numeral(turn)}" for name in order)

@@ -13,8 +13,7 @@ import pyogrio
 import pytest
 import shapely
 
-from sanyu.demo.city import Truth, edits, generate, naming, society, world
-from sanyu.demo.city.plan import METRIC_CRS
+from sanyu.demo.city import Truth, divisions, edits, generate, naming, plan, society, world
 from schemas.city import load_city, ordered_sources
 from schemas.messages import SanyuError
 from schemas.registry import contracts
@@ -78,6 +77,12 @@ def test_names_of_divisions_have_pinyin(city: world.World) -> None:
     frame = city.divisions.frame
     assert frame["name"].is_unique
     assert [naming.pinyin(n) for n in frame["name"]] == frame["pinyin"].tolist()
+
+
+def test_larger_city_does_not_run_out_of_names() -> None:
+    frame = divisions.divide(plan.draw(7, "medium")).frame
+    assert (frame["level"] == "community").sum() > 400
+    assert frame["name"].is_unique and frame["code"].is_unique
 
 
 def test_buildings_neither_overlap_nor_stand_in_water(city: world.World) -> None:
@@ -207,11 +212,9 @@ def test_sources_fill_known_columns_of_their_contracts(first: Truth) -> None:
 
 @pytest.mark.parametrize("scale", ["small", "medium"])
 def test_city_lies_within_its_extent(scale: str) -> None:
-    from sanyu.demo.city.plan import draw
-
     west, south, east, north = load_city(SOURCES).extent
-    points = draw(7, scale).points.reshape(-1, 2)
-    lon, lat = coords.transform(points[:, 0], points[:, 1], METRIC_CRS, "EPSG:4490")
+    points = plan.draw(7, scale).points.reshape(-1, 2)
+    lon, lat = coords.transform(points[:, 0], points[:, 1], plan.METRIC_CRS, "EPSG:4490")
     assert west < lon.min() and lon.max() < east
     assert south < lat.min() and lat.max() < north
 
