@@ -84,7 +84,9 @@ class Screening:
         self._held = self._held.persist()
         self.good = self._held.where("not is_duplicate and size(errors) = 0")
         self.rejected = self._held.where("not is_duplicate and size(errors) > 0")
-        self.keys = self._held.where("source_key is not null").select("source_key").distinct()
+        # A rejected row's thing has not ended. The key of a near-duplicate that gave way has: which of a pair gives way can differ between
+        # deliveries, and the one kept is then matched with the entity that the other was.
+        self.keys = self._held.where("source_key is not null and not is_duplicate").select("source_key").distinct()
 
     def counts(self) -> Counts:
         """Count everything in one pass."""
