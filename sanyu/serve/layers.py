@@ -80,11 +80,11 @@ class MapLayer:
 
 
 def class_colours(layer: MapLayer, most: int = 8) -> list[tuple[str, str, str, int]]:
-    """Return `(code, title, colour, rows)` of the commonest classes, most frequent first; empty where the theme has one colour."""
+    """Return `(code, title, colour, rows)` of the commonest classes, most frequent first; empty where one colour says it all."""
     if not layer.theme.by_class or "class_code" not in layer.frame:
         return []
     counts = layer.frame["class_code"].dropna().value_counts()
-    if counts.empty:
+    if len(counts) < 2:
         return []
     commonest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
     return [(str(c), layer.classes.get(str(c), str(c)), PALETTE[i], int(n)) for i, (c, n) in enumerate(commonest)]
