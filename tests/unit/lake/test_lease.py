@@ -151,6 +151,7 @@ def test_of_two_tables_each_has_its_own_lease(tmp_lake: Path) -> None:
     with lease(store, TABLE, "a") as one, lease(store, "core/basemap/water", "b") as two:
         one.check()
         two.check()
+        assert (one.table, two.table) == (TABLE, "core/basemap/water")
 
 
 def test_leaving_the_block_frees_the_table_also_after_an_error(tmp_lake: Path) -> None:
