@@ -1,0 +1,112 @@
+"""Truth about texts: pairs of addresses that are the same or not, running text with the places named in it, spans of elements."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sanyu.demo.city.plan import stream
+from sanyu.demo.gazetteer import faults
+from sanyu.demo.gazetteer.base import Base
+from sanyu.demo.gazetteer.names import sample
+from sanyu.demo.gazetteer.queries import Asker, text_of
+
+# The eight labels of element tagging: finer levels of the CCKS 2021 address task merged.
+LABELS = {"province": "prov", "city": "city", "district": "district", "township": "town", "community": "town", "road": "road", "lane": "road",
+          "door": "roadno", "place": "poi", "building": "houseno", "unit": "houseno", "floor": "houseno", "room": "houseno"}  # fmt: skip
+_STORIES = (
+    "昨日14时许，{}发生一起两车追尾事故，所幸无人员伤亡。", "据本报记者报道，位于{}的老小区加装电梯项目已经开工。", "群众来电反映{}夜间施工噪音扰民，请有关部门处理。",
+    "经营场所：{}；经营范围：餐饮服务、食品销售。", "3月5日起，{}至{}段将实行交通管制，过往车辆请绕行。", "活动时间周六上午9点，地点在{}，欢迎参加。",
+    "消防救援站接警后赶到{}，明火于15分钟内被扑灭。", "公司由{}迁至{}，联系电话0571-80000000。", "网友晒出{}附近的晚霞，评论区一片赞叹。",
+    "该楼盘东至{}，北临{}，总建筑面积约12万平方米。", "“我家就在{}，走路上班只要十分钟。”王先生说。", "近日，{}新开了一家书店。",
+)  # fmt: skip
+
+
+def pairs(base: Base, seed: int, count: int) -> pd.DataFrame:
+    """Return a, b, expected (same, partial, different): rewordings, an address and what holds it, neighbours and other sections."""
+    rng = stream(seed, "gazetteer.pairs")
+    asker = Asker(base, rng)
+    table = base.table
+    rows: list[tuple[str, str, str, str]] = []
+    part = table[table["kind"].isin(["door", "building"])]
+    gentle = ("numeral", "traditional", "full_width", "synonym_building", "punctuated", "homophone", "reordered")
+    for row in sample(part, count, rng).itertuples(index=False):
+        a = asker.pieces(row, ("province", "city", "district", "township", "community"))
+        b = asker.pieces(row, ("district",))
+        fault = str(rng.choice(gentle))
+        changed = faults.FAULTS[fault](a if fault == "reordered" else b, rng)
+        rows.append((text_of(a), text_of(changed or b), "same", fault if changed else "no_township"))
+    for row in sample(table[table["kind"] == "building"], count, rng).itertuples(index=False):
+        whole = asker.pieces(row, ("city", "district"))
+        rows.append((text_of(whole), text_of(whole[: len(whole) - int(rng.integers(1, 3))]), "partial", "coarser"))
+    rows += _different(part, asker, rng, count)
+    return pd.DataFrame(rows, columns=["a", "b", "expected", "kind"])
+
+
+def _different(part: pd.DataFrame, asker: Asker, rng: np.random.Generator, count: int) -> list[tuple[str, str, str, str]]:
+    out = []
+    for row in sample(part, count * 2, rng).itertuples(index=False):
+        a = text_of(asker.pieces(row, ("city", "district")))
+        door, road = str(row.door_number), str(row.road_name)
+        style = int(rng.integers(0, 3))
+        if style == 0:
+            b, kind = a.replace(road + door, f"{road}{int(door[:-1]) + 2}号"), "door"
+        elif style == 1 and row.building_number:
+            b, kind = a.replace(str(row.building_number), f"{int(row.building_number[:-1]) + 1}幢"), "building"
+        elif style == 2 and re.search("[东西南北]路$", road):
+            b, kind = a.replace(road, f"{road[:-2]}{'西东北南'['东西南北'.index(road[-2])]}路"), "section"
+        else:
+            continue
+        out.append((a, b, "different", kind))
+    return out[:count]
+
+
+def stories(base: Base, seed: int, count: int) -> pd.DataFrame:
+    """Return text, spans (JSON: start, end, text, expected_id) of running text that names doors, estates, places and roads."""
+    rng = stream(seed, "gazetteer.stories")
+    asker = Asker(base, rng)
+    part = base.table[base.table["kind"].isin(["door", "building", "estate", "road", "place"])]
+    part = part[~part["name"].fillna("").str.contains("（")]
+    weight = 1.0 / part.groupby("kind")["kind"].transform("size")
+    picks = iter(part.sample(count * 3, replace=True, weights=weight, random_state=int(rng.integers(2**31))).itertuples(index=False))
+    roads = iter(sample(base.roads, count * 4, rng).itertuples(index=False))
+    rows = []
+    for n in range(count):
+        template = _STORIES[n % len(_STORIES)]
+        text, spans = "", []
+        for i, segment in enumerate(template.split("{}")):
+            if i:
+                row: Any = next(roads if ("至" in template and "段" in template) or "北临" in template else picks)
+                known = hasattr(row, "address_text")
+                named = (
+                    text_of(asker.pieces(row, (("city", "district"), ("district",), ("district", "township"))[int(rng.integers(3))]))
+                    if known
+                    else str(row.name)
+                )
+                spans.append({"start": len(text), "end": len(text) + len(named), "text": named, "expected_id": row.entity_id})
+                text += named
+            text += segment
+        rows.append((text, json.dumps(spans, ensure_ascii=False)))
+    return pd.DataFrame(rows, columns=["text", "spans"])
+
+
+def tagged(base: Base, queries: pd.DataFrame, seed: int, count: int) -> pd.DataFrame:
+    """Return text, spans (JSON: start, end, label of LABELS) of queries with and without faults, rooms and units added to some."""
+    rng = stream(seed, "gazetteer.tagged")
+    known = queries[queries["pieces"].notna() & (queries["expected_status"] == "M")]
+    rows = []
+    for text in sample(known, count, rng)["pieces"]:
+        pieces = [(str(level), str(part)) for level, part in json.loads(text)]
+        if pieces[-1][0] == "building" and rng.random() < 0.5:
+            pieces += [("unit", f"{rng.integers(1, 5)}单元"), ("room", f"{rng.integers(1, 30)}0{rng.integers(1, 5)}室")]
+        whole, spans = "", []
+        for level, part in pieces:
+            if level and part:
+                spans.append({"start": len(whole), "end": len(whole) + len(part), "label": LABELS[level]})
+            whole += part
+        rows.append((whole, json.dumps(spans)))
+    return pd.DataFrame(rows, columns=["text", "spans"])
