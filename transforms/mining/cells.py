@@ -22,12 +22,11 @@ from schemas.messages import SanyuError
 from transforms.space import beidou
 
 Kind = Literal["square", "hexagon", "beidou", "h3", "division"]
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating[Any]]
 Ints = npt.NDArray[np.int64]
 KINDS: Final = ("square", "hexagon", "beidou", "h3", "division")
 PLANAR: Final = ("square", "hexagon")
 _HALF_ROOT_3: Final = np.sqrt(3.0) / 2.0
-_ROOK: Final = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,12 @@ class CellRule:
             low, high = (1, 10) if self.kind == "beidou" else (0, 15)
             if self.level != int(self.level) or not low <= self.level <= high:
                 raise SanyuError("SY-N063", argument="level", value=self.level, expected=f"a whole number from {low} to {high}")
+
+    @property
+    def metres(self) -> float:
+        """Return `size_m` of squares and hexagons."""
+        assert self.size_m is not None
+        return self.size_m
 
     @property
     def prefix(self) -> str:
@@ -88,11 +93,9 @@ class Cells:
         new = np.full(len(self), -1, np.int64)
         new[positions] = np.arange(len(positions))
         borders = new[self.borders]
-        pick = (lambda a: a[positions]) if self.columns.size else (lambda a: a)
-        return Cells(
-            self.rule, self.ids[positions], self.x[positions], self.y[positions], pick(self.columns), pick(self.rows),
-            borders[(borders >= 0).all(axis=1)],
-        )  # fmt: skip
+        columns, rows = (part[positions] if part.size else part for part in (self.columns, self.rows))
+        kept = borders[(borders >= 0).all(axis=1)]
+        return Cells(self.rule, self.ids[positions], self.x[positions], self.y[positions], columns, rows, kept)
 
     def polygons(self) -> npt.NDArray[np.object_]:
         """Return the cells' outlines in the CRS of their centres; SY-N069 for divisions, whose shapes their own table holds."""
@@ -102,9 +105,9 @@ class Cells:
 def locate(rule: CellRule, x: Floats, y: Floats) -> tuple[Ints, Ints]:
     """Return lattice column and row of places, in metres for squares and hexagons and in degrees for BeiDou cells."""
     if rule.kind == "square":
-        return np.floor(x / rule.size_m).astype(np.int64), np.floor(y / rule.size_m).astype(np.int64)
+        return np.floor(x / rule.metres).astype(np.int64), np.floor(y / rule.metres).astype(np.int64)
     if rule.kind == "hexagon":
-        return _hexagon(x / rule.size_m, y / rule.size_m)
+        return _hexagon(x / rule.metres, y / rule.metres)
     assert rule.kind == "beidou" and rule.level is not None
     width, height = beidou.cell_size(rule.level)
     codes = np.asarray(beidou.encode(x, y, rule.level))
@@ -116,11 +119,9 @@ def locate(rule: CellRule, x: Floats, y: Floats) -> tuple[Ints, Ints]:
 def lattice_cells(rule: CellRule, columns: Ints, rows: Ints) -> Cells:
     """Return the cells at distinct lattice places, which must be given in ascending order of (column, row)."""
     if rule.kind == "square":
-        assert rule.size_m is not None
-        x, y = (columns + 0.5) * rule.size_m, (rows + 0.5) * rule.size_m
+        x, y = (columns + 0.5) * rule.metres, (rows + 0.5) * rule.metres
     elif rule.kind == "hexagon":
-        assert rule.size_m is not None
-        x, y = rule.size_m * (columns + rows / 2.0), rule.size_m * _HALF_ROOT_3 * rows
+        x, y = rule.metres * (columns + rows / 2.0), rule.metres * _HALF_ROOT_3 * rows
     else:
         assert rule.level is not None
         width, height = beidou.cell_size(rule.level)
@@ -131,7 +132,7 @@ def lattice_cells(rule: CellRule, columns: Ints, rows: Ints) -> Cells:
 
 
 def coded_cells(rule: CellRule, codes: npt.NDArray[Any], borders: npt.NDArray[Any] | None = None) -> Cells:
-    """Return division or H3 cells by distinct ascending codes; `borders` are pairs of codes that touch (those of absent cells are dropped)."""
+    """Return division or H3 cells by distinct ascending codes; `borders` are pairs of codes that touch, absent cells among them dropped."""
     ids = np.asarray(codes).astype(object)
     x = y = np.full(len(ids), np.nan)
     if rule.kind == "h3":
@@ -168,8 +169,7 @@ def offsets(rule: CellRule, rings: int = 1, contiguity: str = "queen", distance_
     if distance_m is not None:
         if rule.kind not in PLANAR or not distance_m >= 0 or not np.isfinite(distance_m):
             raise SanyuError("SY-N063", argument="distance_m", value=distance_m, expected="a length in metres, with squares or hexagons")
-        assert rule.size_m is not None
-        rings = int(distance_m / (rule.size_m * _HALF_ROOT_3)) + 1
+        rings = int(distance_m / (rule.metres * _HALF_ROOT_3)) + 1
     elif rings != int(rings) or rings < 0:
         raise SanyuError("SY-N063", argument="rings", value=rings, expected="a whole number from 0")
     span = np.arange(-rings, rings + 1)
@@ -177,10 +177,13 @@ def offsets(rule: CellRule, rings: int = 1, contiguity: str = "queen", distance_
     q, r = grid[:, 0], grid[:, 1]
     if distance_m is not None:
         square = q * q + r * r if rule.kind == "square" else q * q + q * r + r * r
-        return grid[square * float(rule.size_m or 0.0) ** 2 <= distance_m**2]
-    if rule.kind == "hexagon":
-        return grid[(np.abs(q) + np.abs(r) + np.abs(q + r)) // 2 <= rings]
-    return grid if contiguity == "queen" else grid[np.abs(q) + np.abs(r) <= rings]
+        chosen = square * rule.metres**2 <= distance_m**2
+    elif rule.kind == "hexagon":
+        chosen = (np.abs(q) + np.abs(r) + np.abs(q + r)) // 2 <= rings
+    else:
+        chosen = (np.abs(q) + np.abs(r) <= rings) | (contiguity == "queen")
+    around: Ints = grid[chosen]
+    return around
 
 
 def neighbours(cells: Cells, around: Ints | None = None) -> tuple[Ints, Ints]:
@@ -230,13 +233,11 @@ def outlines(cells: Cells) -> npt.NDArray[np.object_]:
     """Return the polygons of squares, hexagons (metres), BeiDou or H3 cells (degrees); SY-N069 for divisions."""
     rule = cells.rule
     if rule.kind == "square":
-        assert rule.size_m is not None
-        half = rule.size_m / 2.0
+        half = rule.metres / 2.0
         made: Any = shapely.box(cells.x - half, cells.y - half, cells.x + half, cells.y + half)
     elif rule.kind == "hexagon":
-        assert rule.size_m is not None
         turn = np.deg2rad(np.arange(30.0, 390.0, 60.0))
-        radius = rule.size_m / np.sqrt(3.0)
+        radius = rule.metres / np.sqrt(3.0)
         rings = np.stack([cells.x[:, None] + radius * np.cos(turn), cells.y[:, None] + radius * np.sin(turn)], axis=-1)
         made = shapely.polygons(rings)
     elif rule.kind == "beidou":

@@ -1,13 +1,14 @@
 """The space-time cube: cells × time steps, one value for each bin, and a stated rule for the bins without events.
 
-Bins are aggregated from events by `count`, `sum`, `mean`, `median`, `min` or `max`. Sums are correctly rounded (the exact sum, rounded once to a
-double, after Shewchuk 1997), so that no order of the rows and no partitioning can change a bit; a mean is that sum divided by the count.
+Bins are aggregated from events by `count`, `sum`, `mean`, `median`, `min` or `max`. Sums are correctly rounded (the exact sum, rounded
+once to a double, after Shewchuk 1997), so that no order of the rows and no partitioning can change a bit; a mean is that sum over the
+count.
 
 Rules for empty bins (`empty`):
 
 * `zero` (default of count and sum): nothing happened there.
 * `previous`: the last value of the same cell; bins before its first value stay out.
-* `neighbours`: the mean of the values that touching cells have in the same step (observed ones only); where there is none the bin stays out.
+* `neighbours`: the mean of the values that touching cells have in the same step (observed ones only); without any the bin stays out.
 * `skip` (default of the others): the bin stays out (NaN): no statistic counts it.
 
 Which cells are in the cube (`keep`): `with_data` those with at least one event in the period; `all` every lattice cell of the rectangle of
@@ -261,7 +262,7 @@ def _require(rule: CubeRule, at: Instants, x: Any, y: Any, codes: Any, values: A
     if rule.cells.kind == "division":
         if codes is None:
             raise SanyuError("SY-N069", kind="division", needed="the column of division codes")
-        missing = np.array([c is None or c != c or c == "" for c in np.asarray(codes, dtype=object).tolist()], dtype=bool)
+        missing = np.array([not isinstance(c, str) or not c for c in np.asarray(codes, dtype=object).tolist()], dtype=bool)
         if missing.any():
             raise SanyuError("SY-N066", row=int(np.argmax(missing)), column="division code", value="missing")
         return (np.asarray(codes, dtype=object),)

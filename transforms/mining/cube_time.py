@@ -1,11 +1,12 @@
 """Time steps of a space-time cube: calendar units in Beijing time (fixed +08:00), or a fixed length, anchored at the end or the start.
 
 Calendar steps (`hour`, `day`, `week` from Monday, `month`, with `every` = n of them) are half-open [from, to) and begin on the calendar's
-borders; the anchor says from which side n units are grouped: `end` lets the last step end with the unit that holds the last event, `start`
-lets the first begin with the unit that holds the first event. The step at the other side may reach beyond the data and so hold fewer events.
+borders; the anchor says from which side n units are grouped: `end` lets the last step end with the unit that holds the last event,
+`start` lets the first begin with the unit that holds the first event. The step at the other side may reach beyond the data and so hold
+fewer events.
 
-Steps of a fixed length (`length_s`) anchored at the start are [from, to) from the first event on; anchored at the end they are (from, to] and
-the last one ends at the last event itself.
+Steps of a fixed length (`length_s`) anchored at the start are [from, to) from the first event on; anchored at the end they are (from, to]
+and the last one ends at the last event itself.
 
 A period that is given (`from_at`, `to_at`) takes the place of the first and last event: needed where cubes of several days must agree.
 """
@@ -73,10 +74,7 @@ def step_edges(rule: StepRule, first: np.datetime64, last: np.datetime64) -> Ins
     units = calendar_units(rule, np.array([begin, end]))
     low, high = int(units[0]), int(units[1]) + 1
     groups = -(-(high - low) // rule.every)
-    if rule.anchor == "end":
-        borders = high - rule.every * np.arange(groups, -1, -1)
-    else:
-        borders = low + rule.every * np.arange(groups + 1)
+    borders = high - rule.every * np.arange(groups, -1, -1) if rule.anchor == "end" else low + rule.every * np.arange(groups + 1)
     return _unit_starts(rule, borders)
 
 
@@ -88,16 +86,19 @@ def steps_of(edges: Instants, at: Instants, closed: str = "left") -> npt.NDArray
 
 
 def as_instants(at: Any) -> Any:
-    """Return UTC instants in microseconds of what NumPy or pandas reads as times; without a zone they are Beijing time."""
+    """Return UTC instants in microseconds of one time or many: datetimes or ISO 8601 texts; without a zone they are Beijing time.
+
+    Missing times become NaT. SY-N063 for a text that is no time.
+    """
     import pandas as pd
 
     if np.ndim(at) == 0:
-        stamp = pd.Timestamp(at)
-        if stamp is pd.NaT:
-            return np.datetime64("NaT", "us")
-        stamp = stamp.tz_localize("Etc/GMT-8") if stamp.tzinfo is None else stamp
-        return np.datetime64(stamp.tz_convert("UTC").tz_localize(None).to_datetime64(), "us")
-    series = pd.to_datetime(pd.Series(np.asarray(at) if isinstance(at, list | tuple) else at))
+        return as_instants([at])[0]
+    try:
+        given = pd.Series(at, dtype=None if len(at) else "datetime64[us]")
+        series = pd.to_datetime(given, format="ISO8601") if given.dtype == object else pd.to_datetime(given)
+    except (ValueError, TypeError) as error:
+        raise SanyuError("SY-N063", argument="time", value=str(error).split(",")[0], expected="times, or ISO 8601 texts") from None
     series = series.dt.tz_localize("Etc/GMT-8") if series.dt.tz is None else series
     return series.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[us]")
 
@@ -114,11 +115,8 @@ def calendar_units(rule: StepRule, at: Instants) -> npt.NDArray[np.int64]:
 
 def _unit_starts(rule: StepRule, numbers: npt.NDArray[np.int64]) -> Instants:
     assert rule.unit is not None
-    if rule.unit == "week":
-        local = (numbers * 7 + _MONDAY).astype("datetime64[D]")
-    else:
-        local = numbers.astype(f"datetime64[{UNITS[rule.unit]}]")
-    return local.astype("datetime64[us]") - _BEIJING
+    local = (numbers * 7 + _MONDAY).astype("datetime64[D]") if rule.unit == "week" else numbers.astype(f"datetime64[{UNITS[rule.unit]}]")
+    return np.asarray(local.astype("datetime64[us]") - _BEIJING, dtype="datetime64[us]")
 
 
 def _fixed_edges(rule: StepRule, begin: np.datetime64, end: np.datetime64) -> Instants:

@@ -5,7 +5,8 @@ before it; fewer at the edges of the cube), mean X̄ and population standard dev
 
     Gi*(i) = (Σ_{j∈N(i)} x_j - W X̄) / (S √((n W - W²)/(n - 1)))
 
-p = 2Φ(-|Gi*|). A bin is hot (cold) where z > 0 (< 0) and p is significant at `alpha` after Benjamini and Hochberg's procedure over all bins.
+p = 2Φ(-|Gi*|). A bin is hot (cold) where z > 0 (< 0) and p is significant at `alpha` after Benjamini and Hochberg's procedure over all
+bins.
 Sources: Ord and Getis 1995; Benjamini and Hochberg 1995; Esri, "How Emerging Hot Spot Analysis works".
 
 Bins that are left out of the cube (NaN) are in no neighbourhood and have no z; a neighbourhood that is the whole cube has none either, as

@@ -1,11 +1,11 @@
 """Monotonic trends per cell: the Mann-Kendall test with exact correction for ties, and Sen's slope with its intercept.
 
-S = Σ_{i<j} sign(x_j - x_i); Var(S) = [n(n-1)(2n+5) - Σ_t t(t-1)(2t+5)] / 18 over groups of t equal values; z = (S ∓ 1)/√Var(S) for S ≷ 0, else 0;
-p = 2Φ(-|z|); τ = S / (n(n-1)/2) (τ_a). Sen's slope is the median of (x_j - x_i)/(j - i), the intercept median(x) - slope · median(i), with i
-counted from 0 at the first step. Sources: Mann 1945; Kendall 1975; Sen 1968; Conover 1980 for the intercept.
+S = Σ_{i<j} sign(x_j - x_i); Var(S) = [n(n-1)(2n+5) - Σ_t t(t-1)(2t+5)] / 18 over groups of t equal values; z = (S - sign S)/√Var(S);
+p = 2Φ(-|z|); τ = S / (n(n-1)/2) (τ_a). Sen's slope is the median of (x_j - x_i)/(j - i), the intercept median(x) - slope · median(i),
+with i counted from 0 at the first step. Sources: Mann 1945; Kendall 1975; Sen 1968; Conover 1980 for the intercept.
 
-NaN bins are left out, and the values after them keep their places on the time axis for the slope. A cell with fewer than two values, or whose
-values are all equal, has S = 0, z = 0, p = 1 (no trend); with fewer than two values its slope is NaN. The test takes steps as
+NaN bins are left out, and the values after them keep their places on the time axis for the slope. A cell with fewer than two values, or
+whose values are all equal, has S = 0, z = 0, p = 1 (no trend); with fewer than two values its slope is NaN. The test takes steps as
 independent: where neighbouring steps are alike (as z-scores of Gi* are, whose neighbourhoods overlap in time) p-values are too small.
 """
 
@@ -28,7 +28,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Trends:
-    """The trend of each row: `count` values used, `score` S, `variance` of S, `z`, `p` (two-sided), `tau`, and Sen's `slope`, `intercept` per step."""
+    """The trend of each row: `count` values used, `score` S, its `variance`, `z`, `p` (two-sided), `tau`; Sen's `slope`, `intercept`."""
 
     count: Ints
     score: Ints
@@ -114,7 +114,7 @@ def _sen(rows: Floats) -> Any:
 
 
 @njit(cache=True)
-def _median(values: Floats) -> float:
+def _median(values: Floats) -> Any:
     """Return the median; the array is reordered."""
     n = len(values)
     upper = _select(values, n // 2)
@@ -127,7 +127,7 @@ def _median(values: Floats) -> float:
 
 
 @njit(cache=True)
-def _select(values: Floats, wanted: int) -> float:
+def _select(values: Floats, wanted: int) -> Any:
     """Return the value of rank `wanted`, all smaller ones moved before it (Hoare's selection, median of three)."""
     low, high = 0, len(values) - 1
     while low < high:

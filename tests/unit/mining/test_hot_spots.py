@@ -92,7 +92,12 @@ def test_the_whole_analysis_finds_a_new_and_a_persistent_spot() -> None:
 
 def test_the_neighbourhood_is_told_by_rings_corners_or_metres() -> None:
     square, hexagon = CellRule("square", size_m=100.0), CellRule("hexagon", size_m=100.0)
-    assert [len(offsets(square)), len(offsets(square, 1, "rook")), len(offsets(square, 2)), len(offsets(square, 2, "rook"))] == [9, 5, 25, 13]
+    assert [len(offsets(square)), len(offsets(square, 1, "rook")), len(offsets(square, 2)), len(offsets(square, 2, "rook"))] == [
+        9,
+        5,
+        25,
+        13,
+    ]
     assert [len(offsets(hexagon)), len(offsets(hexagon, 2)), len(offsets(hexagon, 0))] == [7, 19, 1]
     assert len(offsets(square, distance_m=100.0)) == 5 and len(offsets(square, distance_m=142.0)) == 9
     assert len(offsets(hexagon, distance_m=100.0)) == 7 and len(offsets(hexagon, distance_m=173.3)) == 13
