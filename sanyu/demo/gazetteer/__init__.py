@@ -26,8 +26,10 @@ class Gazetteer:
     """Arrow tables; `geom` is ISO WKB in EPSG:4490.
 
     `table`: entity_id, kind (division, road, estate, door, building, place), address_text, elements, division_code, lon, lat, geom;
-    `aliases`: alias, entity_id, kind, valid_from_on, valid_to_on; `element_aliases`: element, level, alias, kind, valid_from_on, valid_to_on;
-    `roads`: entity_id, name, geom; `divisions`: division_code, division_level, parent_code, name, name_pinyin, valid_from_on, valid_to_on, geom.
+    `aliases`: alias, entity_id, kind, valid_from_on, valid_to_on;
+    `element_aliases`: element, level, alias, kind, valid_from_on, valid_to_on;
+    `roads`: entity_id, name, geom;
+    `divisions`: division_code, division_level, parent_code, name, name_pinyin, valid_from_on, valid_to_on, geom.
     """
 
     table: pa.Table

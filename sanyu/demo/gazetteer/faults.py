@@ -1,8 +1,7 @@
 """What people do to an address: each function takes its pieces and gives them back with one fault, or None where the fault finds no hold.
 
 The faults come from sources of the language at large, not from the engine's tables: homophones from pypinyin over the 3,755 characters of
-GB 2312 level 1, traditional forms from OpenCC, look-alikes and interchangeable characters from the lists below (characters that differ by a
-stroke or a radical, as the shape confusions of the SIGHAN spelling-check tasks; variant forms of place-name usage).
+GB 2312 level 1, traditional forms from OpenCC, look-alikes and interchangeable characters from the lists of `words.toml`.
 """
 
 from __future__ import annotations
@@ -15,38 +14,29 @@ import numpy as np
 import opencc
 from pypinyin import Style, lazy_pinyin, pinyin
 
+from sanyu.demo.gazetteer.words import words
+
 Piece = tuple[str, str]  # level, text
 Fault = Callable[[list[Piece], np.random.Generator], list[Piece] | None]
 
-LOOKALIKE = """
-春舂 秋秧 和知 平乎 安妥 康廉 福幅 泰秦 兴光 隆降 昌冒 盛盔 锦绵 玉王 翠萃 清请 碧壁 青肯 白百 紫柴 丹舟 金全 银很 明朋 朝胡 晨震 云去 风凤 龙尤
-鹤鹏 文交 景影 长丧 松枪 竹什 梅悔 兰三 桂挂 柳抑 枫讽 荷苛 莲涟 香杏 湖糊 溪奚 河何 桥娇 塘搪 湾弯 浦捕 洲州 沙抄 石右 山出 泉帛 源原 井并 亭享 台合
-阁阀 塔搭 楼缕 园困 苑宛 阳阴 光先 月用 星皇 霞瑕 虹虾 远近 荣荧 利刊 胜肚 庆厌 人入 民尼 解懈 放访 中申 建健 设没 华毕 迎迩 宾宝 环坏 城诚 滨浜 江
-望塑 海悔 临监 港巷 学字 院浣 科料 技枝 创刨 业亚 体休 育盲 场汤 会合 展屑 国园 团困 结洁 友发 谊宜 富官 强张 古吉 钟钏 大太 高亮 东乐 新薪 家冢
-"""
-INTERCHANGEABLE = """
-沙砂 洲州 溪谿 村邨 弄衖 园圆 园苑 阁閤 亭停 湾塆 塘堂 浦埔 源原 虹红 盛胜 青清 兰蓝 台苔 宾滨 福褔 桥侨 荷和 泉湶 松枩 秋秌 梅楳 霞瑕 景境 华花 利莉 月玥
-凤风 锦绵 石磊 银垠 竹筑 长常 隆龙 庆磬 迎营 滨濒 团圑 民珉 玉钰 春椿 阳旸 山汕 丹单 楼娄 星兴 安桉 平坪 康糠 昌倡 文纹 朝潮 晨辰 龙垅 香乡 柳榴 桂贵
-"""
-NOISE_BEFORE = ("收件地址：", "地址:", "送到", "住址 ", "快递请送", "中国", "我住在", "发货至：")
-NOISE_AFTER = ("附近", "旁边", "门口", "（请放门口）", " 电话13800001234", ",谢谢", "（靠近公交站）", " 王先生收", "一带", "（近菜场）")
 SECTION = "东西南北中"
 _TAIL = re.compile(r"(第?[一二三四五六七八九十]+)?[东西南北中]?(支路|大道|高架路|快速路|路|街|巷|弄|街道|镇|社区|村|区)$")
 _PLACE_TAIL = re.compile(
     r"(花园|新村|家园|华庭|名城|小区|公寓|景苑|苑|府|湾|里|第?[一二三四五六七八九十]+(小学|幼儿园|社区卫生服务站)|人民政府|办事处|(?:火锅|面馆|面庄|茶语|便利|超市|大药房)?（.*）)$"
 )
+_ORDINAL = re.compile("(?<=第)[一二三四五六七八九](?=小学|幼儿园)")
 _DIGITS = "零一二三四五六七八九"
 
 
-def _pairs(text: str) -> dict[str, str]:
+def _pairs(entries: tuple[str, ...]) -> dict[str, str]:
     table: dict[str, str] = {}
-    for pair in text.split():
+    for pair in entries:
         if len(pair) == 2:
             table[pair[0]] = table.get(pair[0], "") + pair[1]
     return table
 
 
-_LOOKS, _VARIANTS = _pairs(LOOKALIKE), _pairs(INTERCHANGEABLE)
+_LOOKS, _VARIANTS = _pairs(words("lookalike")), _pairs(words("interchangeable"))
 
 
 @functools.cache
@@ -172,7 +162,7 @@ def _numeral(pieces: list[Piece], rng: np.random.Generator) -> list[Piece] | Non
     ]
     if ordinals:
         i = ordinals[0]
-        return _replace(pieces, i, re.sub("(?<=第)[一二三四五六七八九](?=小学|幼儿园)", lambda m: str(_DIGITS.index(m[0])), pieces[i][1]))
+        return _replace(pieces, i, _ORDINAL.sub(lambda m: str(_DIGITS.index(m[0])), pieces[i][1]))
     if not spots:
         return None
     i = int(rng.choice(spots))
@@ -195,8 +185,8 @@ def _full_width(pieces: list[Piece], rng: np.random.Generator) -> list[Piece] | 
 
 
 def _noise(pieces: list[Piece], rng: np.random.Generator) -> list[Piece] | None:
-    before = ("", str(rng.choice(NOISE_BEFORE))) if rng.random() < 0.5 else None
-    after = ("", str(rng.choice(NOISE_AFTER))) if before is None or rng.random() < 0.3 else None
+    before = ("", str(rng.choice(words("noise_before")))) if rng.random() < 0.5 else None
+    after = ("", str(rng.choice(words("noise_after")))) if before is None or rng.random() < 0.3 else None
     return [*([before] if before else []), *pieces, *([after] if after else [])]
 
 

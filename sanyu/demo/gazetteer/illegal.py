@@ -10,44 +10,9 @@ from sanyu.demo.city.plan import stream
 from sanyu.demo.gazetteer.base import Base
 from sanyu.demo.gazetteer.names import sample
 from sanyu.demo.gazetteer.queries import refused
+from sanyu.demo.gazetteer.words import words
 
-# Province, city, district: real ones, since only these can be told from invented ones.
-REAL = tuple(
-    tuple(line.split())
-    for line in """
-北京市 北京市 朝阳区|天津市 天津市 南开区|河北省 石家庄市 长安区|山西省 太原市 小店区|辽宁省 沈阳市 和平区|吉林省 长春市 南关区|黑龙江省 哈尔滨市 道里区
-上海市 上海市 徐汇区|江苏省 南京市 玄武区|江苏省 苏州市 姑苏区|浙江省 杭州市 西湖区|浙江省 宁波市 海曙区|安徽省 合肥市 庐阳区|福建省 福州市 鼓楼区
-福建省 厦门市 思明区|江西省 南昌市 东湖区|山东省 济南市 历下区|山东省 青岛市 市南区|河南省 郑州市 金水区|湖北省 武汉市 江岸区|湖南省 长沙市 岳麓区
-广东省 广州市 越秀区|广东省 深圳市 福田区|海南省 海口市 美兰区|四川省 成都市 武侯区|贵州省 贵阳市 云岩区|云南省 昆明市 五华区|陕西省 西安市 碑林区
-甘肃省 兰州市 城关区|青海省 西宁市 城东区
-""".replace("\n", "|").split("|")
-    if line.strip()
-)
-_INVENTED = ("墨砚", "琉璃", "鲲鹏", "琥珀", "玄璜", "珊瑚", "麒麟角", "蓬莱洲", "翡翠坪", "瑶琴", "霜戈", "骊歌")
-_ROADS = ("建国路", "学府街", "复兴大道", "江汉路", "滨河路", "工业三路", "振华街", "体育西路")
-_TALK = (
-    "今天天气真不错", "请尽快回复谢谢", "你好在吗", "这个多少钱一斤", "周末一起吃火锅吧", "订单已经签收", "我不知道", "同上", "不详", "无", "暂无", "测试数据请忽略",
-    "hello world", "lorem ipsum dolor sit amet", "N/A", "null", "undefined", "asdfghjkl", "qwerty123", "😀😀😂", "🏠➡️🏢", "???????", "--------", "1234567",
-)  # fmt: skip
-_TEMPLATES = (
-    "13{:09d}", "0571-8{:07d}", "https://www.example.com/item?id={}", "user{}@example.com", "SELECT * FROM t WHERE id={};--", "<script>alert({})</script>",
-    "' OR '{0}'='{0}", "<b>价格{}元</b>", "33010619900101{:04d}", "2024-05-{:02d} 12:30", "￥{}.00", "订单号DD{:012d}", "快递单号SF{:010d}", "{}%", "身高{}cm体重60kg",
-    "第{}章 总则", "库存{}件，欲购从速", "合同编号HT-{:06d}",
-)  # fmt: skip
-_CHAINS = (
-    "海风便利",
-    "星光便利",
-    "鲜家超市",
-    "康泰大药房",
-    "春江面馆",
-    "红泉火锅",
-    "望海茶语",
-    "动力健身",
-    "安家房产",
-    "新剪美发",
-    "捷运驿站",
-    "启明教育",
-)
+REAL = tuple(tuple(line.split()) for line in words("real_districts"))
 
 
 def queries(base: Base, seed: int, count: int) -> list[dict[str, object]]:
@@ -71,7 +36,7 @@ def _pick(rng: np.random.Generator, options: tuple[str, ...]) -> str:
 
 
 def _road(rng: np.random.Generator) -> str:
-    return f"{_pick(rng, _ROADS)}{rng.integers(1, 400)}号"
+    return f"{_pick(rng, words('roads'))}{rng.integers(1, 400)}号"
 
 
 def _conflicts(base: Base, rng: np.random.Generator, count: int) -> list[str]:
@@ -89,12 +54,7 @@ def _conflicts(base: Base, rng: np.random.Generator, count: int) -> list[str]:
         other = districts[int(rng.integers(len(districts)))]
         if style == 0 and a[0] != b[0]:
             texts.append(f"{a[0]}{b[1]}{b[2]}{_road(rng)}")
-        elif (
-            style == 1
-            and a[1] != b[1]
-            and a[0] != a[1]
-            and b[2] not in ("朝阳区", "鼓楼区", "城东区", "和平区", "长安区", "南关区", "西湖区", "东湖区")
-        ):
+        elif style == 1 and a[1] not in (a[0], b[1]) and b[2] not in words("districts_of_many_cities"):
             texts.append(f"{a[1]}{b[2]}{_road(rng)}")
         elif style == 2 and other != town.district_name:
             texts.append(f"{town.city_name}{other}{town.township_name}{_road(rng)}")
@@ -106,25 +66,20 @@ def _conflicts(base: Base, rng: np.random.Generator, count: int) -> list[str]:
 
 
 def _unknown(rng: np.random.Generator, count: int) -> list[str]:
-    styles = (
-        "东海省临海新城{0}区{1}",
-        "临海新城{0}区{2}街道{1}",
-        "东海省{0}市{2}区{1}",
-        "浙江省杭州市{0}区{1}",
-        "{0}省{2}市{1}",
-        "江苏省{0}市{1}",
-    )
+    styles, invented = words("unknown_division_templates"), words("invented_divisions")
     texts: dict[str, None] = {}
     while len(texts) < count:
-        a, b = rng.choice(len(_INVENTED), 2, replace=False)
-        texts[_pick(rng, styles).format(_INVENTED[a], _road(rng), _INVENTED[b])] = None
+        a, b = rng.choice(len(invented), 2, replace=False)
+        texts[_pick(rng, styles).format(invented[a], _road(rng), invented[b])] = None
     return list(texts)
 
 
 def _nonsense(rng: np.random.Generator, count: int) -> list[str]:
-    texts = dict.fromkeys(_TALK)
+    texts = dict.fromkeys(words("talk"))
     while len(texts) < count:
-        texts[_pick(rng, _TEMPLATES).format(int(rng.integers(1, 28)) if rng.random() < 0.1 else int(rng.integers(10_000)))] = None
+        texts[
+            _pick(rng, words("no_address_templates")).format(int(rng.integers(1, 28)) if rng.random() < 0.1 else int(rng.integers(10_000)))
+        ] = None
     return list(texts)
 
 
@@ -147,7 +102,7 @@ def _ambiguous(base: Base, rng: np.random.Generator, count: int) -> list[dict[st
     table = base.table
     out: list[dict[str, object]] = []
     districts = ("", *sorted(set(table["district_name"].dropna())))
-    for brand in _CHAINS:
+    for brand in words("chains"):
         hits = table[table["name"].fillna("").str.startswith(f"{brand}（")]
         for district in districts:
             ids = hits.loc[(hits["district_name"] == district) | (district == ""), "entity_id"]

@@ -7,42 +7,23 @@ import re
 
 import numpy as np
 import pandas as pd
+from pypinyin import lazy_pinyin
 
 from sanyu.demo.city.plan import stream
 from sanyu.demo.gazetteer.base import COUNTY, OFFICES, REFORM_ON, Base
+from sanyu.demo.gazetteer.words import dishes, words
 
 _ESTATE_ENGLISH = {"花园": "Garden", "苑": "Court", "新村": "New Village", "家园": "Homes", "府": "Mansion", "湾": "Bay", "里": "Lane",
                    "华庭": "Palace", "名城": "City", "小区": "Residence", "公寓": "Apartments", "景苑": "View"}  # fmt: skip
 _ESTATE_TAIL = re.compile("(花园|新村|家园|华庭|名城|小区|公寓|景苑|苑|府|湾|里)$")
 _SCHOOL = re.compile("^(.+区)第(.+)(小学|幼儿园)$")
-_FORMER_ROADS = (
-    "红旗",
-    "东风",
-    "卫星",
-    "跃进",
-    "向阳",
-    "工农",
-    "前进",
-    "反修",
-    "红卫",
-    "永红",
-    "战备",
-    "丰收",
-    "红星",
-    "先锋",
-    "长征",
-    "延安",
-)
-# Restaurants are known by what they cook.
-_DISHES = {
-    "面馆": ("片儿川", "虾爆鳝", "葱油拌面", "大排面", "腰花面"),
-    "火锅店": ("毛肚王", "鸳鸯锅", "鱼头锅", "羊蝎子"),
-    "茶饮": ("奶盖", "杨枝甘露"),
-}
 
 
 def aliases(base: Base, seed: int) -> pd.DataFrame:
-    """Return alias, entity_id, kind (short, former, english), valid_from_on, valid_to_on; no alias stands for two things or is a name itself."""
+    """Return alias, entity_id, kind (short, former, english), valid_from_on, valid_to_on.
+
+    No alias stands for two things or is a name itself.
+    """
     rng = stream(seed, "gazetteer.aliases")
     rows: list[tuple[str, str, str, dt.date | None, dt.date | None]] = []
     table = base.table
@@ -52,8 +33,8 @@ def aliases(base: Base, seed: int) -> pd.DataFrame:
         stem, tail = name[: found.start()] if found else name, found[0] if found else ""
         rows.append((f"{_pinyin(stem)} {_ESTATE_ENGLISH.get(tail, 'Court')}", entity, "english", None, None))
         if rng.random() < 0.5:
-            former = f"{stem}{rng.choice(['厂宿舍', '工房', '农场', '大院'])}"
-            rows.append((former, entity, "former", None, dt.date(int(rng.integers(1998, 2015)), 7, 1)))
+            old = f"{stem}{rng.choice(['厂宿舍', '工房', '农场', '大院'])}"
+            rows.append((old, entity, "former", None, dt.date(int(rng.integers(1998, 2015)), 7, 1)))
     places = table[table["kind"] == "place"]
     for entity, name in zip(places["entity_id"], places["name"], strict=True):
         school = _SCHOOL.match(name)
@@ -80,18 +61,18 @@ def element_aliases(base: Base, seed: int) -> pd.DataFrame:
     rng = stream(seed, "gazetteer.elements")
     rows: list[tuple[str, str, str, str, dt.date | None, dt.date | None]] = []
     roads = sorted({re.sub("[东西南北中]路$", "路", r) for r in base.roads["name"] if re.search("[东西南北中]路$", r)})
-    old = [roads[i] for i in rng.permutation(len(roads))[: len(_FORMER_ROADS)]]
-    for road, former in zip(old, _FORMER_ROADS, strict=False):
+    old = [roads[i] for i in rng.permutation(len(roads))[: len(words("former_roads"))]]
+    for road, former in zip(old, words("former_roads"), strict=False):
         until = dt.date(int(rng.integers(1979, 1993)), 1, 1)
         for name in sorted(set(base.roads["name"])):
             if re.fullmatch(f"{road[:-1]}[东西南北中]路", name):
                 rows.append((name, "road", f"{former}{name[len(road) - 1 :]}", "former", None, until))
     places = base.table[(base.table["kind"] == "place") & ~base.table["name"].fillna("").str.contains("（")]
-    used: set[str] = set()
+    used, known_for = set[str](), dishes()
     for name in places["name"]:
-        for word, dishes in _DISHES.items():
+        for word, cooked in known_for.items():
             if str(name).endswith(word) and len(used) < 160:
-                alias = f"{str(name)[: -len(word)]}{dishes[int(rng.integers(len(dishes)))]}"
+                alias = f"{str(name)[: -len(word)]}{cooked[int(rng.integers(len(cooked)))]}"
                 if alias not in used:
                     used.add(alias)
                     rows.append((str(name), "place", alias, "dish", None, None))
@@ -100,8 +81,6 @@ def element_aliases(base: Base, seed: int) -> pd.DataFrame:
 
 
 def _pinyin(text: str) -> str:
-    from pypinyin import lazy_pinyin
-
     return "".join(lazy_pinyin(text)).capitalize()
 
 

@@ -10,29 +10,10 @@ import numpy as np
 import pandas as pd
 
 from sanyu.demo.city.plan import stream
+from sanyu.demo.gazetteer.words import words
 
 COLUMNS = ("text", "kind", "province", "city", "district", "division_code")
 KINDS = ("full", "no_province", "no_city", "district_only", "short", "short_no_province", "noise", "spaces")
-_ROADS = (
-    "人民路",
-    "解放路",
-    "中山路",
-    "建设大道",
-    "文化街",
-    "新华路",
-    "和平路",
-    "学府路",
-    "工业园区纬三路",
-    "滨河路",
-    "胜利街",
-    "长江路",
-    "南京路",
-    "北京路",
-    "上海路",
-)
-_TAILS = ("{}号", "{}号院3号楼2单元501室", "{}弄5号", "{}号万达广场", "与光明路交叉口", "{}号附近", "")
-_NOISE_BEFORE = ("收件人：李女士 ", "电话13911112222，", "地址：", "【急】", "送货到 ")
-_NOISE_AFTER = (" 张三 13800138000", "（门口保安代收）", "，到付", "#", " 邮编310000")
 _SUFFIXES = ("特别行政区", "维吾尔自治区", "壮族自治区", "回族自治区", "自治区", "省", "市")
 _PSEUDO = ("市辖区", "县", "省直辖县级行政区划", "自治区直辖县级行政区划")
 
@@ -69,7 +50,7 @@ def _bare(name: str) -> str:
 
 def _head(kind: str, province: str, city: str, district: str, rng: np.random.Generator) -> str:
     city = "" if city == province else city
-    road = str(rng.choice(_ROADS)) + str(rng.choice(_TAILS)).format(int(rng.integers(1, 999)))
+    road = str(rng.choice(words("national_roads"))) + str(rng.choice(words("national_tails"))).format(int(rng.integers(1, 999)))
     parts = {
         "no_province": (city or province, district),
         "no_city": (province, district),
@@ -79,5 +60,9 @@ def _head(kind: str, province: str, city: str, district: str, rng: np.random.Gen
     }.get(kind, (province, city, district))
     text = (" " if kind == "spaces" else "").join(part for part in (*parts, road) if part)
     if kind == "noise":
-        text = (str(rng.choice(_NOISE_BEFORE)) if rng.random() < 0.6 else "") + text + str(rng.choice(_NOISE_AFTER))
+        text = (
+            (str(rng.choice(words("national_noise_before"))) if rng.random() < 0.6 else "")
+            + text
+            + str(rng.choice(words("national_noise_after")))
+        )
     return text

@@ -51,7 +51,7 @@ def _school(row: Any, rng: np.random.Generator) -> str:
         name,
         f"{row.city_name}{name}",
         f"{row.province_name}{row.city_name}{name}",
-        f"{row.district_name}{row.township_name}{name}",
+        f"{row.township_name}{name}",
         name.replace("区第", "第"),
         f"{row.city_name}{name.replace('区第', '第')}",
         f"{row.road_name}{row.door_number}{name}",

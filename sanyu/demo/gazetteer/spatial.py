@@ -16,23 +16,11 @@ from sanyu.demo.city.plan import METRIC_CRS, stream
 from sanyu.demo.gazetteer.base import Base
 from sanyu.demo.gazetteer.names import sample
 from sanyu.demo.gazetteer.queries import COLUMNS, refused
+from sanyu.demo.gazetteer.words import words
 from transforms.space import coords
 
 GEOD = pyproj.Geod(ellps="GRS80")
-_CROSSINGS = (
-    "{}与{}交叉口",
-    "{}和{}交叉口",
-    "{}{}路口",
-    "{}与{}路口",
-    "{}/{}",
-    "{}、{}交汇处",
-    "{}与{}交界处",
-    "{}和{}十字路口",
-    "{}×{}路口",
-    "{}到{}路口",
-)
 _AZIMUTHS = {"北": 0.0, "东北": 45.0, "东": 90.0, "东南": 135.0, "南": 180.0, "西南": 225.0, "西": 270.0, "西北": 315.0}
-_OFFSETS = ("{}{}侧{}米", "{}以{}{}米", "{}往{}{}米", "{}向{}{}米处", "{}正{}{}m", "{}{}面{}米", "{}{}边约{}米")
 
 
 def metric(geoms: Any) -> Any:
@@ -57,7 +45,7 @@ def crossings(base: Base, seed: int, count: int) -> list[dict[str, object]]:
     for n in range(count):
         k = n % len(single)
         a, b, _ = single[k] if rng.random() < 0.5 else (single[k][1], single[k][0], None)
-        text = str(rng.choice(["", "临海新城"])) + str(rng.choice(_CROSSINGS)).format(a, b)
+        text = str(rng.choice(["", "临海新城"])) + str(rng.choice(words("crossings"))).format(a, b)
         out.append(computed(text, "crossing", "crossing", shapely.get_x(points[k]), shapely.get_y(points[k]), 30.0))
     apart = [(a, b) for a, b in itertools.combinations(range(len(names)), 2) if (a, b) not in meets]
     for k in rng.choice(len(apart), count // 3, replace=False):
@@ -94,19 +82,19 @@ def offsets(base: Base, seed: int, count: int) -> list[dict[str, object]]:
         metres = int(rng.integers(2, 50)) * 10
         lon, lat, _ = GEOD.fwd(row.lon, row.lat, _AZIMUTHS[way], metres)
         anchor = f"{row.district_name}{row.name}" if row.kind == "place" else f"{row.district_name}{row.road_name}{row.door_number}"
-        out.append(computed(str(rng.choice(_OFFSETS)).format(anchor, way, metres), "offset", "offset", lon, lat, 10.0))
+        out.append(computed(str(rng.choice(words("offsets"))).format(anchor, way, metres), "offset", "offset", lon, lat, 10.0))
     return out
 
 
 def interpolated(base: Base, seed: int, count: int) -> list[dict[str, object]]:
-    """Ask for doors held out that stand at their road (within 45 m of its line), between known doors of their side within 150 m."""
+    """Ask for doors held out that stand at their road (within 50 m of its line), between known doors of their side within 150 m."""
     rng = stream(seed, "gazetteer.interpolated")
     held = base.held[base.held["kind"] == "door"]
     lines = base.roads.drop_duplicates("name").set_index("name")["geom"]
     held = held[held["road_name"].isin(lines.index)]
     spots = metric(shapely.points(held["lon"].to_numpy(float), held["lat"].to_numpy(float)))
     roads = metric(lines.loc[held["road_name"]].to_numpy())
-    held = held.assign(number=held["door_number"].str[:-1].astype(int), spot=spots)[shapely.distance(spots, roads) < 45]
+    held = held.assign(number=held["door_number"].str[:-1].astype(int), spot=spots)[shapely.distance(spots, roads) < 50]
     known = base.table[base.table["kind"] == "door"]
     where = dict(
         zip(
@@ -150,7 +138,7 @@ def reverse_points(base: Base, outline: shapely.Geometry, seed: int, count: int)
     )
     points = metric(shapely.points(lon, lat))
     frame["expected_division_code"] = _division_at(base.divisions, points, at)
-    frame["expected_code"] = np.where(frame["expected_division_code"].isna(), "outside_area", None)
+    frame["expected_code"] = ["outside_area" if code is None else None for code in frame["expected_division_code"]]
     lines, doors = metric(base.roads["geom"]), base.table[base.table["kind"].isin(["door", "building"])]
     spots = metric(shapely.points(doors["lon"].to_numpy(float), doors["lat"].to_numpy(float)))
     door_xy = shapely.get_coordinates(spots)

@@ -14,16 +14,19 @@ from sanyu.demo.gazetteer import faults
 from sanyu.demo.gazetteer.base import Base
 from sanyu.demo.gazetteer.names import sample
 from sanyu.demo.gazetteer.queries import Asker, text_of
+from sanyu.demo.gazetteer.words import words
 
 # The eight labels of element tagging: finer levels of the CCKS 2021 address task merged.
-LABELS = {"province": "prov", "city": "city", "district": "district", "township": "town", "community": "town", "road": "road", "lane": "road",
-          "door": "roadno", "place": "poi", "building": "houseno", "unit": "houseno", "floor": "houseno", "room": "houseno"}  # fmt: skip
-_STORIES = (
-    "昨日14时许，{}发生一起两车追尾事故，所幸无人员伤亡。", "据本报记者报道，位于{}的老小区加装电梯项目已经开工。", "群众来电反映{}夜间施工噪音扰民，请有关部门处理。",
-    "经营场所：{}；经营范围：餐饮服务、食品销售。", "3月5日起，{}至{}段将实行交通管制，过往车辆请绕行。", "活动时间周六上午9点，地点在{}，欢迎参加。",
-    "消防救援站接警后赶到{}，明火于15分钟内被扑灭。", "公司由{}迁至{}，联系电话0571-80000000。", "网友晒出{}附近的晚霞，评论区一片赞叹。",
-    "该楼盘东至{}，北临{}，总建筑面积约12万平方米。", "“我家就在{}，走路上班只要十分钟。”王先生说。", "近日，{}新开了一家书店。",
-)  # fmt: skip
+LABELS = {
+    "province": "prov",
+    "city": "city",
+    "district": "district",
+    **dict.fromkeys(("township", "community"), "town"),
+    **dict.fromkeys(("road", "lane"), "road"),
+    "door": "roadno",
+    "place": "poi",
+    **dict.fromkeys(("building", "unit", "floor", "room"), "houseno"),
+}
 
 
 def pairs(base: Base, seed: int, count: int) -> pd.DataFrame:
@@ -74,9 +77,9 @@ def stories(base: Base, seed: int, count: int) -> pd.DataFrame:
     weight = 1.0 / part.groupby("kind")["kind"].transform("size")
     picks = iter(part.sample(count * 3, replace=True, weights=weight, random_state=int(rng.integers(2**31))).itertuples(index=False))
     roads = iter(sample(base.roads, count * 4, rng).itertuples(index=False))
-    rows = []
+    stories_, rows = words("stories"), []
     for n in range(count):
-        template = _STORIES[n % len(_STORIES)]
+        template = stories_[n % len(stories_)]
         text, spans = "", []
         for i, segment in enumerate(template.split("{}")):
             if i:
