@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sanyu import beidou as beidou
     from sanyu import coords as coords
+    from sanyu.address.engine import AddressEngine as AddressEngine
     from sanyu.lake import Lake as Lake
     from sanyu.lake import Table as Table
     from sanyu.lake import TableInfo as TableInfo
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from schemas.messages import SanyuError as SanyuError
 
 _WHERE = {
+    "AddressEngine": "sanyu.address.engine",
     "Lake": "sanyu.lake",
     "SanyuError": "schemas.messages",
     "Settings": "sanyu.settings",
@@ -29,7 +31,7 @@ _WHERE = {
     "coords": "sanyu.coords",
 }
 
-__all__ = ["Lake", "SanyuError", "Settings", "Table", "TableInfo", "beidou", "coords", "open"]
+__all__ = ["AddressEngine", "Lake", "SanyuError", "Settings", "Table", "TableInfo", "beidou", "coords", "open"]
 
 
 def open(path_or_url: str | Path | None = None, **settings: Any) -> Lake:  # noqa: A001 - the public name

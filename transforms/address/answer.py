@@ -1,0 +1,168 @@
+"""Turns what the matcher found into the answer that users see: standard text, code, point, grid code, and a reason per element."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from schemas.messages import catalogue
+from transforms.address.catalog import ENTITY
+from transforms.address.divisions import LEVEL_NAMES
+from transforms.address.matcher import Found, Matcher, Outcome
+from transforms.address.model import LEVELS, Match, Reason, Status
+from transforms.space import beidou
+
+GRID_LEVEL = 9  # 1/256 second and 8 cm would feign precision: level 8 is 4 m at the equator, 9 is 0.5 m
+
+
+def answer(matcher: Matcher, query: str, found: Found, near: tuple[float, float] | None = None, limit: int = 5) -> Match:
+    """Return the match of a verdict; `near` (lon, lat in degrees) decides between rows of equal worth, `limit` cuts the candidates."""
+    outcomes = found.outcomes
+    if found.code == "SY-A016" and near is not None:
+        outcomes = [_nearest(matcher, outcomes, near)]
+        found = Found(found.asked, outcomes, None, {}, found.division)
+    if found.code is not None:
+        return _refused(matcher, query, found, limit)
+    if not outcomes:
+        return _division_only(matcher, query, found)
+    return _matched(matcher, query, found, outcomes[0])
+
+
+def refusal(query: str, code: str, candidates: tuple[Match, ...] = (), **params: Any) -> Match:
+    """Return an answer without a place: tied for SY-A016, else unmatched."""
+    message = catalogue()[code]
+    status = Status.TIED if code == "SY-A016" else Status.UNMATCHED
+    return Match(
+        query,
+        status,
+        0.0,
+        code=code,
+        message=message.en.format(**params),
+        message_zh=message.zh.format(**params),
+        reasons=(Reason(str(params.get("level", "")), code, str(params["value"]) if "value" in params else None, None, 0.0),),
+        candidates=candidates,
+    )
+
+
+def _refused(matcher: Matcher, query: str, found: Found, limit: int) -> Match:
+    candidates = tuple(_without_place(_matched(matcher, query, found, o)) for o in found.outcomes[:limit])
+    params = {"length": 0, "limit": 0, "value": "", "parent": "", "count": 0} | found.params
+    refused = refusal(query, str(found.code), candidates, **params)
+    code = matcher.table.codes[found.division] if found.division is not None else None
+    return _with(refused, division_code=code)
+
+
+def _division_only(matcher: Matcher, query: str, found: Found) -> Match:
+    if found.division is None:
+        return refusal(query, "SY-A012", value=query)
+    table = matcher.table
+    level = LEVEL_NAMES[table.levels[found.division]]
+    reasons = tuple(
+        Reason(name, "same", found.asked.key[hit.start : hit.end], table.names[hit.division], 1.0)
+        for hit in found.asked.reading.hits
+        for name in (LEVEL_NAMES[table.levels[hit.division]],)
+    )
+    return Match(query, Status.MATCHED, 100.0, table.full_name(found.division), table.codes[found.division], level, reasons=reasons)
+
+
+def _matched(matcher: Matcher, query: str, found: Found, outcome: Outcome) -> Match:
+    shard = matcher.catalog.shards[outcome.shard]
+    row = int(outcome.rows[0])
+    rows = shard.rows
+    lon, lat = rows["lon"][row].as_py(), rows["lat"][row].as_py()
+    derived = outcome.extra > 0
+    geom = None if derived else rows["geom"][row].as_py()
+    reasons = _reasons(matcher, found, outcome, row)
+    rest = sum(len(part) for part in found.asked.rest)
+    score = 100.0 - 25.0 * min(outcome.cost, 2.0) - 2.0 * min(rest, 10) - 4.0 * len(outcome.coarser) - (3.0 if derived else 0.0)
+    return Match(
+        query,
+        Status.MATCHED,
+        round(max(score, 1.0), 1),
+        standard=_standard(shard.rows, row, outcome),
+        division_code=rows["division_code"][row].as_py(),
+        precision=_precision(rows, row, outcome),
+        lon=lon,
+        lat=lat,
+        geom=geom,
+        grid_code=grid_code(lon, lat),
+        entity_id=None if derived else rows["entity_id"][row].as_py(),
+        reasons=reasons,
+    )
+
+
+def grid_code(lon: float | None, lat: float | None) -> str | None:
+    """Return the BeiDou grid code of a point, None without one."""
+    if lon is None or lat is None or not (math.isfinite(lon) and math.isfinite(lat)):
+        return None
+    return str(beidou.encode(np.array([lon]), np.array([lat]), GRID_LEVEL)[0])
+
+
+def _precision(rows: Any, row: int, outcome: Outcome) -> str:
+    if outcome.level == "door" and rows["place"][row].as_py() and outcome.extra == 0:
+        return "place"
+    if outcome.level is not None:
+        return outcome.level
+    return next((level for level in reversed(LEVELS) if level in rows.column_names and rows[level][row].as_py()), "area")
+
+
+def _standard(rows: Any, row: int, outcome: Outcome) -> str:
+    text = rows["standard"][row].as_py()
+    if text and outcome.extra == 0:
+        return str(text)
+    depth = LEVELS.index(outcome.level) if outcome.level in LEVELS else len(LEVELS)
+    if outcome.level == "road":
+        depth = LEVELS.index("road")
+    parts = [rows[level][row].as_py() for level in LEVELS[: depth + 1] if level in rows.column_names]
+    return "".join(str(part) for part in parts if part)
+
+
+def _reasons(matcher: Matcher, found: Found, outcome: Outcome, row: int) -> tuple[Reason, ...]:
+    catalog, asked = matcher.catalog, found.asked
+    rows = catalog.shards[outcome.shard].rows
+    out: list[Reason] = []
+    told: set[str] = set()
+    for hit in asked.reading.hits:
+        level = LEVEL_NAMES[matcher.table.levels[hit.division]]
+        code = ("same", "alias", "alias")[hit.kind]
+        out.append(Reason(level, code, asked.key[hit.start : hit.end], matcher.table.names[hit.division], 1.0))
+        told.add(level)
+    for piece, number, cost in outcome.names:
+        name = catalog.names[number]
+        text = asked.key[piece.start : piece.end]
+        level = "place" if name.level == ENTITY else name.level
+        code = "alias" if (text, number) in catalog.alias_of else "same" if text == name.key else "mended"
+        out.append(Reason(level, code, text, name.text, round(1.0 - min(cost, 1.0), 2)))
+        told.add(level)
+    for level, given in asked.numbers.items():
+        known = level not in outcome.coarser
+        value = rows[level][row].as_py() if known else None
+        out.append(Reason(level, "same" if known else "SY-A018", given.value, value, 1.0 if known else 0.0))
+        told.add(level)
+    for level in LEVELS:
+        if level not in told and level in rows.column_names and (value := rows[level][row].as_py()):
+            out.append(Reason(level, "filled", None, str(value), 1.0))
+    return tuple(sorted(out, key=lambda reason: LEVELS.index(reason.level) if reason.level in LEVELS else 0))
+
+
+def _nearest(matcher: Matcher, outcomes: list[Outcome], near: tuple[float, float]) -> Outcome:
+    def distance(o: Outcome) -> float:
+        rows = matcher.catalog.shards[o.shard].rows
+        lon, lat = rows["lon"][int(o.rows[0])].as_py(), rows["lat"][int(o.rows[0])].as_py()
+        if lon is None or lat is None:
+            return math.inf
+        return math.hypot((lon - near[0]) * math.cos(math.radians(near[1])), lat - near[1])
+
+    return min(outcomes, key=distance)
+
+
+def _without_place(match: Match) -> Match:
+    return _with(match, lon=None, lat=None, geom=None, grid_code=None)
+
+
+def _with(match: Match, **changes: Any) -> Match:
+    from dataclasses import replace
+
+    return replace(match, **changes)

@@ -1,0 +1,170 @@
+"""The names of all shards in one lexicon, with aliases: what a spelling can mean and on which rows it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transforms.address.divisions import LEVEL_NAMES, DivisionTable, short_names
+from transforms.address.index import DIVISION_LEVELS, Shard, spellings
+from transforms.address.lattice import Named, grouped
+from transforms.address.scan import Lexicon, codes_of
+from transforms.address.text import key_of
+
+ENTITY = "entity"
+
+
+class Alias(NamedTuple):
+    """Another name of an entity (`entity_id`) or of an element (`element`, its `level` where two levels share a name); dates `[from, to)`."""
+
+    alias: str
+    entity_id: str | None = None
+    element: str | None = None
+    level: str | None = None
+    kind: str | None = None
+    valid_from: date | None = None
+    valid_to: date | None = None
+
+
+@dataclass
+class Name:
+    """One name: its level, key and text; `where[shard]` is (number in the shard, rows); `division` is a row of the division table."""
+
+    level: str
+    key: str
+    text: str
+    where: dict[int, tuple[int, NDArray[np.int32]]] = field(default_factory=dict)
+    division: int = -1
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A lexicon with, per entry, the names it can mean and their costs."""
+
+    lexicon: Lexicon
+    names_of: list[list[tuple[int, float]]]
+
+
+class Catalog:
+    """Names of the shards, home divisions and aliases; aliases may be added while others read, since parts are replaced whole."""
+
+    def __init__(self, shards: Sequence[Shard], divisions: DivisionTable, home: frozenset[int], aliases: Iterable[Alias] = ()) -> None:
+        self.shards = tuple(shards)
+        self.divisions = divisions
+        self.names: list[Name] = []
+        self._by_key: dict[tuple[str, str], int] = {}
+        self._entities: dict[str, tuple[int, int]] | None = None
+        self.alias_of: dict[tuple[str, int], Alias] = {}
+        for number, shard in enumerate(self.shards):
+            self._add_shard(number, shard)
+        for row in sorted(home):
+            level = LEVEL_NAMES[divisions.levels[row]]
+            if level in DIVISION_LEVELS and not divisions.hidden[row]:
+                self._name(level, divisions.keys[row], divisions.names[row]).division = row
+        self.unknown_aliases: list[Alias] = []
+        entries = self._own_spellings()
+        for alias in aliases:
+            targets = self._targets(alias)
+            if targets:
+                self._spell(entries, alias, targets)
+            else:
+                self.unknown_aliases.append(alias)
+        self._main = _part(entries)
+        self._added: dict[str, dict[int, float]] = {}
+        self._delta: _Part | None = None
+
+    def _add_shard(self, number: int, shard: Shard) -> None:
+        columns = [shard.names[c].to_pylist() for c in ("level", "key", "name", "start", "count")]
+        for local, (level, key, text, start, count) in enumerate(zip(*columns, strict=True)):
+            self._name(level, key, text).where[number] = local, shard.postings[start : start + count]
+
+    def _name(self, level: str, key: str, text: str) -> Name:
+        number = self._by_key.setdefault((level, key), len(self.names))
+        if number == len(self.names):
+            self.names.append(Name(level, key, text))
+        return self.names[number]
+
+    def _own_spellings(self) -> dict[str, dict[int, float]]:
+        entries: dict[str, dict[int, float]] = {}
+        for number, name in enumerate(self.names):
+            for spelling, cost in spellings(name.level, name.text, name.key):
+                known = entries.setdefault(spelling, {})
+                known[number] = min(cost, known.get(number, 9.0))
+            if name.division >= 0:
+                for short in short_names(name.key, self.divisions.levels[name.division]):
+                    entries.setdefault(short, {}).setdefault(number, 0.3)
+        return entries
+
+    def find(self, level: str, key: str) -> int | None:
+        """Return the number of a name by level and key."""
+        return self._by_key.get((level, key))
+
+    def entity(self, entity_id: str) -> tuple[int, int] | None:
+        """Return (shard, row) of an entity; the first call makes the table."""
+        if self._entities is None:
+            self._entities = {
+                key: (number, row)
+                for number, shard in enumerate(self.shards)
+                for row, key in enumerate(shard.rows["entity_id"].to_pylist())
+            }
+        return self._entities.get(entity_id)
+
+    def add(self, alias: Alias) -> bool:
+        """Add an alias for the next look-up; False where its target is not known."""
+        targets = self._targets(alias)
+        if not targets:
+            return False
+        added = {key: dict(known) for key, known in self._added.items()}
+        self._spell(added, alias, targets)
+        self._delta, self._added = _part(added), added
+        return True
+
+    def _targets(self, alias: Alias) -> list[int]:
+        if alias.entity_id is not None:
+            found = self.entity(alias.entity_id)
+            if found is None:
+                return []
+            shard, row = found
+            number = self._by_key.setdefault((ENTITY, alias.entity_id), len(self.names))
+            if number == len(self.names):
+                text = str(self.shards[shard].rows["standard"][row].as_py() or alias.alias)
+                self.names.append(Name(ENTITY, alias.entity_id, text, {shard: (-1, np.array([row], dtype=np.int32))}))
+            return [number]
+        key = key_of(alias.element or "")
+        levels = (alias.level,) if alias.level else ("place", "road", "community", "township", "district", "city", "province")
+        return [number for level in levels if (number := self._by_key.get((level, key))) is not None]
+
+    def _spell(self, entries: dict[str, dict[int, float]], alias: Alias, targets: list[int]) -> None:
+        key = key_of(alias.alias)
+        for number in targets:
+            entries.setdefault(key, {})[number] = 0.0
+            self.alias_of[key, number] = alias
+
+    def exact(self, key: str) -> list[Named]:
+        """Return the names that stand in a key as they are."""
+        codes = codes_of(key)
+        found = grouped(self._main.lexicon.exact_hits(codes), None, self._main.names_of)
+        if self._delta is not None:
+            found += grouped(self._delta.lexicon.exact_hits(codes), None, self._delta.names_of)
+        return found
+
+    def faulty(self, key: str) -> list[Named]:
+        """Return the names that stand in a key with a tolerable fault."""
+        codes = codes_of(key)
+        found: list[Named] = []
+        for part in (self._main, self._delta):
+            if part is not None:
+                hits, costs = part.lexicon.faulty_hits(codes)
+                found += grouped(hits, costs, part.names_of)
+        return found
+
+
+def _part(entries: dict[str, dict[int, float]]) -> _Part:
+    keys = [key for key in entries if len(key) > 1]
+    faulty = [min(entries[key].values()) < 0.3 for key in keys]
+    return _Part(Lexicon.of(keys, faulty=faulty), [sorted(entries[key].items()) for key in keys])

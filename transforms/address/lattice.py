@@ -1,0 +1,80 @@
+"""Covers the rest of an address with names and numbers: the best chain of what the lexicon found, by dynamic programming."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transforms.address.numbers import Number
+
+PER_PIECE = 0.45  # what each piece costs: one long name explains more than two short ones
+PER_COST = 1.6
+
+
+class Named(NamedTuple):
+    """A name at `[start, end)`: `names` are (name number, cost), cheapest first."""
+
+    start: int
+    end: int
+    names: tuple[tuple[int, float], ...]
+
+
+class Cover(NamedTuple):
+    """The chosen pieces in order and the spans that nothing explains."""
+
+    named: tuple[Named, ...]
+    numbers: tuple[Number, ...]
+    rest: tuple[tuple[int, int], ...]
+
+
+def cover(size: int, start: int, names: list[Named], numbers: list[Number]) -> Cover:
+    """Return the pieces of greatest weight without overlap over `[start, size)`."""
+    ending: list[list[tuple[int, float, Named | Number]]] = [[] for _ in range(size + 1)]
+    for piece in names:
+        weight = (piece.end - piece.start) - PER_COST * piece.names[0][1] - PER_PIECE
+        if weight > 0:
+            ending[piece.end].append((piece.start, weight, piece))
+    for number in numbers:
+        weight = (number.end - number.start) * (0.6 if number.level == "bare" else 1.0) - 0.2
+        ending[number.end].append((number.start, weight, number))
+    best = [0.0] * (size + 1)
+    back: list[tuple[int, Named | Number | None]] = [(0, None)] * (size + 1)
+    for at in range(start + 1, size + 1):
+        best[at], back[at] = best[at - 1], (at - 1, None)
+        for begin, weight, piece in ending[at]:
+            if begin >= start and best[begin] + weight > best[at] + 1e-9:
+                best[at], back[at] = best[begin] + weight, (begin, piece)
+    named: list[Named] = []
+    chosen: list[Number] = []
+    rest: list[tuple[int, int]] = []
+    at = size
+    while at > start:
+        begin, piece = back[at]
+        if piece is None:
+            rest = [(begin, rest[0][1]), *rest[1:]] if rest and rest[0][0] == at else [(begin, at), *rest]
+        elif isinstance(piece, Named):
+            named.append(piece)
+        else:
+            chosen.append(piece)
+        at = begin
+    return Cover(tuple(reversed(named)), tuple(reversed(chosen)), tuple(rest))
+
+
+def grouped(hits: NDArray[np.int32], costs: NDArray[np.float32] | None, names_of: list[list[tuple[int, float]]]) -> list[Named]:
+    """Join the hits of one span: each name once at its least cost, dearer ones only within 0.25 of the cheapest."""
+    spans: dict[tuple[int, int], dict[int, float]] = {}
+    for k, (start, end, entry) in enumerate(hits.tolist()):
+        cost = 0.0 if costs is None else float(costs[k])
+        names = spans.setdefault((start, end), {})
+        for name, extra in names_of[entry]:
+            total = cost + extra
+            if total < names.get(name, 99.0):
+                names[name] = total
+    out = []
+    for (start, end), found in spans.items():
+        ranked = sorted(found.items(), key=lambda pair: (pair[1], pair[0]))
+        limit = ranked[0][1] + 0.25
+        out.append(Named(start, end, tuple(pair for pair in ranked if pair[1] <= limit)))
+    return out

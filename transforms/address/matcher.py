@@ -1,0 +1,373 @@
+"""Matches one address: names and numbers of the text against the rows of the gazetteer, level by level.
+
+A name may be mended, a number may not: rows are found by the names and kept only where every typed number is equal. What contradicts
+the hierarchy, lies outside it or stays open between several rows is refused with its reason.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transforms.address.catalog import ENTITY, Catalog
+from transforms.address.divisions import LEVEL_NAMES, DivisionTable, Reading
+from transforms.address.index import Shard
+from transforms.address.lattice import Cover, Named, cover
+from transforms.address.model import Reason
+from transforms.address.numbers import NUMBER_LEVELS, Number, number_code, numbers_in
+
+TIE = 0.12  # costs nearer than this are equal
+_FINER = {
+    None: ("road", "place", *NUMBER_LEVELS),
+    "community": ("road", "place", *NUMBER_LEVELS),
+    "road": ("lane", "door", "place", "building", "unit", "floor", "room"),
+    "lane": ("door", "place", "building", "unit", "floor", "room"),
+    "door": ("place", "building", "unit", "floor", "room"),
+    "place": ("building", "unit", "floor", "room"),
+    "building": ("unit", "floor", "room"),
+    "unit": ("floor", "room"),
+    "floor": ("room",),
+    "room": (),
+}
+NOISE = re.compile(
+    "(?:附近|旁边?|对面|左右|里面|门口|一带|路口|地址|住址|送到|靠近|谢谢|先生|女士|小姐|收件?|请放|放|我|住在?|在|的|近|处|内|边|侧|市区|楼下|小区|公交站|发货至|快递|请送|中国|院|号|第|[^\u4e00-\u9fff])+"
+)
+_DIVISION_LIKE = re.compile("^[^0-9路街巷弄]{1,6}?(?:特别行政区|自治[区州县旗]|省|市|区|县|街道|镇|乡)(?!场)")
+_ROAD_LIKE = re.compile("[\u4e00-\u9fff0-9]{1,8}?(?:大道|大街|路|街|巷|弄|胡同|公路)")
+
+
+@dataclass
+class Asked:
+    """What a text says: pieces by level, numbers by level, the unexplained rest, and where the divisions end."""
+
+    key: str
+    named: list[Named]
+    numbers: dict[str, Number]
+    rest: list[str]
+    reading: Reading
+
+
+@dataclass
+class Outcome:
+    """Rows that an interpretation leads to. `cost` adds up faults and contradictions; `missing` is the number that no row has."""
+
+    cost: float
+    shard: int = -1
+    rows: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    level: str | None = None
+    names: tuple[tuple[Named, int, float], ...] = ()
+    missing: tuple[str, str] | None = None
+    conflict: tuple[str, str] | None = None
+    coarser: tuple[str, ...] = ()
+    extra: int = 0
+
+
+@dataclass
+class Found:
+    """The verdict: `outcomes` of equal worth (one: matched), or a message code with its parameters."""
+
+    asked: Asked
+    outcomes: list[Outcome]
+    code: str | None = None
+    params: dict[str, object] = field(default_factory=dict)
+    division: int | None = None
+    reasons: tuple[Reason, ...] = ()
+
+
+class Matcher:
+    """Finds the rows that a key (see `transforms.address.text.key_of`) means; holds no state of a query, so threads may share it."""
+
+    def __init__(self, catalog: Catalog, table: DivisionTable, home: frozenset[int]) -> None:
+        self.catalog, self.table, self.home = catalog, table, home
+        self.shard_lines: list[frozenset[int]] = []
+        for shard in catalog.shards:
+            row = table.by_code.get(shard.code.ljust(12, "0"))
+            self.shard_lines.append(table.above[row] if row is not None else frozenset())
+        self.areas = _areas(catalog.shards)
+
+    def ask(self, key: str, *, faulty: bool = False, start: int | None = None) -> Asked:
+        """Cut a key into divisions, names, numbers and rest; `faulty` also finds names with faults."""
+        reading = self.table.find(key)
+        begin = reading.end if start is None else start
+        names = self.catalog.exact(key)
+        if faulty:
+            names = _merged(names, self.catalog.faulty(key))
+        covered = cover(len(key), begin, names, numbers_in(key, begin))
+        return _asked(key, covered, reading, self.catalog)
+
+    def find(self, key: str, context: int | None = None) -> Found:
+        """Return the rows that a key means; `context` is a division row that holds where the text leaves the place open."""
+        asked = self.ask(key)
+        found = self._judge(asked, context)
+        if found.code is None and not asked.rest:
+            return found
+        if found.code in ("SY-A013", "SY-A018") and not asked.rest:
+            return found
+        again = self.ask(key, faulty=True)
+        second = self._judge(again, context)
+        if (second.code is None and (found.code is not None or len("".join(again.rest)) < len("".join(asked.rest)))) or (
+            found.code is not None and second.code == "SY-A016"
+        ):
+            found = second
+        if found.code in ("SY-A012", "SY-A015", "SY-A017") and asked.reading.hits:
+            whole = self._judge(self.ask(key, start=0), context, whole=True)
+            if whole.code is None and whole.outcomes:
+                return whole
+        return found
+
+    def _judge(self, asked: Asked, context: int | None, *, whole: bool = False) -> Found:
+        reading = asked.reading if not whole else Reading((), (), 0, None)
+        if reading.conflict is not None:
+            hit = reading.conflict
+            parent = self.table.names[reading.candidates[0]] if reading.candidates else ""
+            return Found(asked, [], "SY-A013", {"value": asked.key[hit.start : hit.end], "parent": parent})
+        division = self.table.settle(reading, self.home)
+        rest_head = asked.rest[0] if asked.rest else ""
+        unknown = _DIVISION_LIKE.match(rest_head) if rest_head and not _ROAD_LIKE.match(rest_head) else None
+        scope = self._scope(reading.candidates, context)
+        if reading.candidates and not scope:
+            if unknown:
+                return Found(asked, [], "SY-A014", {"value": unknown.group()}, division)
+            if not self.catalog.shards or (division is not None and not asked.named and not asked.numbers and not asked.rest):
+                return Found(asked, [], None if not self.catalog.shards else "SY-A015", {"value": self._shown(reading)}, division)
+            return Found(asked, [], "SY-A015", {"value": self._shown(reading)}, division)
+        outcomes = list(self._outcomes(asked, scope))
+        if not outcomes:
+            return self._nothing(asked, division, unknown)
+        return self._choose(asked, outcomes, division, unknown)
+
+    def _shown(self, reading: Reading) -> str:
+        return self.table.full_name(reading.candidates[0])
+
+    def _scope(self, candidates: tuple[int, ...], context: int | None) -> list[int]:
+        """Return the shards that lie in, or hold, one of the divisions."""
+        lines = self.shard_lines
+        if candidates:
+            wanted = [(c, self.table.parents[c] if self.table.levels[c] == 4 else c) for c in candidates]
+            return [n for n, line in enumerate(lines) if any(d in line or c in line for c, d in wanted) or self._crosses(n, candidates)]
+        everywhere = list(range(len(lines)))
+        if context is not None:
+            district = self.table.parents[context] if self.table.levels[context] == 4 else context
+            return [n for n in everywhere if district in lines[n]] or everywhere
+        return everywhere
+
+    def _crosses(self, shard: int, candidates: tuple[int, ...]) -> bool:
+        """Tell whether a shard of rows coded by the city alone may hold rows of a district of that city."""
+        code = self.catalog.shards[shard].code
+        return code.endswith("00") and any(self.table.codes[c].startswith(code[:4].rstrip("0") or "#") for c in candidates)
+
+    def _outcomes(self, asked: Asked, scope: list[int]) -> Iterator[Outcome]:
+        pieces = asked.named[-5:]
+        names = self.catalog.names
+        options = [[(piece, number, cost) for number, cost in piece.names[:12]] for piece in pieces]
+        allowed = frozenset(scope)
+        for combination in itertools.islice(itertools.product(*options), 64):
+            shards = allowed
+            mains = []
+            for _, number, _ in combination:
+                name = names[number]
+                if name.division >= 0:
+                    shards = frozenset(n for n in shards if name.division in self.shard_lines[n] or self._crosses(n, (name.division,)))
+                elif name.level in ("road", "place", ENTITY):
+                    mains.append(number)
+            yield from self._combination(asked, combination, shards)
+
+    def _combination(self, asked: Asked, combination: tuple[tuple[Named, int, float], ...], shards: frozenset[int]) -> Iterator[Outcome]:
+        names = self.catalog.names
+        by_level: dict[str, int] = {}
+        for _, number, _ in combination:
+            by_level[names[number].level] = number
+        cost = sum(c for _, _, c in combination)
+        for level in (ENTITY, "place", "road", "community", "township"):
+            if level not in by_level:
+                continue
+            for shard in sorted(shards & names[by_level[level]].where.keys()):
+                yield self._in_shard(asked, combination, by_level, level, shard, cost)
+            if level in (ENTITY, "place") or (level == "road"):
+                break
+
+    def _in_shard(
+        self, asked: Asked, combination: tuple[tuple[Named, int, float], ...], by_level: dict[str, int], main: str, number: int, cost: float
+    ) -> Outcome:
+        """Narrow the rows of the main name by the other names and then by the numbers."""
+        shard = self.catalog.shards[number]
+        names = self.catalog.names
+        rows = names[by_level[main]].where[number][1]
+        out = Outcome(cost, number, rows, main if main != ENTITY else "place", combination)
+        for level in ("road", "township", "community"):
+            if level == main or level not in by_level:
+                continue
+            local = names[by_level[level]].where.get(number, (-2, None))[0]
+            kept = rows[shard.ids[level][rows] == local]
+            if not len(kept):
+                blank = rows[shard.ids[level][rows] < 0]
+                if len(blank):
+                    kept = blank
+                else:
+                    out.conflict = level, names[by_level[level]].text
+                    out.cost += 1.0
+                    continue
+            rows = kept
+        town = self._township(asked.reading)
+        if town is not None and "township" not in by_level:
+            rows = self._in_township(shard, rows, town, out)
+        return self._by_numbers(asked, shard, rows, out)
+
+    def _township(self, reading: Reading) -> int | None:
+        if len(reading.candidates) == 1 and self.table.levels[reading.candidates[0]] == 4:
+            return reading.candidates[0]
+        return None
+
+    def _in_township(self, shard: Shard, rows: NDArray[np.int32], town: int, out: Outcome) -> NDArray[np.int32]:
+        number = self.catalog.find("township", self.table.keys[town])
+        local = self.catalog.names[number].where.get(out.shard, (-2, rows))[0] if number is not None else -2
+        column = shard.ids["township"][rows]
+        kept = rows[(column == local) | (column < 0)]
+        if len(kept):
+            return kept
+        out.conflict = "township", self.table.names[town]
+        out.cost += 1.0
+        return rows
+
+    def _by_numbers(self, asked: Asked, shard: Shard, rows: NDArray[np.int32], out: Outcome) -> Outcome:
+        coarser: list[str] = []
+        for level in NUMBER_LEVELS:
+            given = asked.numbers.get(level)
+            if given is None:
+                continue
+            column = shard.numbers[level][rows]
+            kept = rows[column == number_code(given.value)]
+            if len(kept):
+                rows, out.level = kept, level if level != "door" or out.level != "place" else "place"
+            elif (column != 0).any():
+                out.missing = level, given.value
+                break
+            else:
+                coarser.append(level)
+        if out.missing is None and len(rows) > 1:
+            rows, out.extra = _plainest(shard, rows, out.level)
+        out.rows, out.coarser = rows, tuple(coarser)
+        return out
+
+    def _choose(self, asked: Asked, outcomes: list[Outcome], division: int | None, unknown: re.Match[str] | None) -> Found:
+        outcomes.sort(key=lambda o: (round(o.cost, 4), o.missing is not None, o.extra))
+        best = outcomes[0]
+        hits = [o for o in outcomes if o.missing is None]
+        if best.missing is not None and (not hits or hits[0].cost > best.cost + TIE):
+            level, value = best.missing
+            return Found(asked, [], "SY-A018", {"value": f"{value} ({level})", "parent": self._parent(best)}, division)
+        best = hits[0]
+        if best.conflict is not None:
+            _, text = best.conflict
+            return Found(asked, [], "SY-A013", {"value": self._parent(best), "parent": text}, division)
+        rest = "".join(asked.rest)
+        if unknown and len(rest) > 2:
+            return Found(asked, [], "SY-A014", {"value": unknown.group()}, division)
+        if best.level in ("community", None, "township") and (_ROAD_LIKE.search(rest) or asked.numbers):
+            return self._nothing(asked, division, unknown)
+        equal = [o for o in hits if o.cost <= best.cost + TIE and o.extra <= best.extra]
+        distinct = self._distinct(equal)
+        if len(distinct) > 1:
+            return Found(asked, distinct, "SY-A016", {"value": asked.key, "count": len(distinct)}, division)
+        return Found(asked, distinct, None, {}, division)
+
+    def _distinct(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """Split the outcomes into one per row that they leave equal."""
+        seen: dict[tuple[int, int], Outcome] = {}
+        for o in outcomes:
+            rows = o.rows if o.extra == 0 else o.rows[:1]
+            for row in rows[:50].tolist():
+                seen.setdefault(
+                    (o.shard, row),
+                    Outcome(o.cost, o.shard, np.array([row], dtype=np.int32), o.level, o.names, extra=o.extra, coarser=o.coarser),
+                )
+        return list(seen.values())
+
+    def _parent(self, outcome: Outcome) -> str:
+        return "".join(self.catalog.names[number].text for _, number, _ in outcome.names)
+
+    def _nothing(self, asked: Asked, division: int | None, unknown: re.Match[str] | None) -> Found:
+        rest = "".join(asked.rest)
+        if unknown and (asked.reading.hits or len(rest) > len(unknown.group())):
+            return Found(asked, [], "SY-A014", {"value": unknown.group()}, division)
+        if not rest and not asked.numbers and (division is not None or asked.named):
+            return self._area(asked, division)
+        road = _ROAD_LIKE.search(rest)
+        if road or ((asked.reading.hits or asked.named) and rest):
+            return Found(asked, [], "SY-A017", {"value": road.group() if road else rest}, division)
+        return Found(asked, [], "SY-A012", {"value": asked.key}, division)
+
+    def _area(self, asked: Asked, division: int | None) -> Found:
+        """Answer a text that names divisions only."""
+        rows = [self.catalog.names[number].division for piece in asked.named for number, _ in piece.names[:1]]
+        deepest = max([r for r in [division, *rows] if r is not None and r >= 0], key=lambda r: self.table.levels[r], default=None)
+        if deepest is None:
+            return Found(asked, [], "SY-A012", {"value": asked.key})
+        level = LEVEL_NAMES[self.table.levels[deepest]]
+        area = self.areas.get(self.table.codes[deepest])
+        if area is None:
+            return Found(asked, [], None, {}, deepest)
+        return Found(asked, [Outcome(0.0, area[0], np.array([area[1]], dtype=np.int32), level)], None, {}, deepest)
+
+
+def _plainest(shard: Shard, rows: NDArray[np.int32], level: str | None) -> tuple[NDArray[np.int32], int]:
+    """Keep the rows with the fewest elements finer than what was asked."""
+    extra = np.zeros(len(rows), dtype=np.int32)
+    for finer in _FINER.get(level, _FINER[None]):
+        extra += (shard.ids[finer][rows] >= 0) if finer in ("road", "place") else (shard.numbers[finer][rows] != 0)
+    least = int(extra.min())
+    return rows[extra == least], least
+
+
+def _areas(shards: tuple[Shard, ...]) -> dict[str, tuple[int, int]]:
+    """Return (shard, row) of the rows that stand for a whole division, by its code."""
+    areas: dict[str, tuple[int, int]] = {}
+    for number, shard in enumerate(shards):
+        plain = (shard.ids["road"] < 0) & (shard.ids["place"] < 0)
+        for level in NUMBER_LEVELS:
+            plain &= shard.numbers[level] == 0
+        for row in np.flatnonzero(plain).tolist():
+            code = shard.rows["division_code"][row].as_py()
+            if code:
+                areas.setdefault(code, (number, row))
+    return areas
+
+
+def _merged(exact: list[Named], faulty: list[Named]) -> list[Named]:
+    """Join both lists; a span that a name fills exactly takes no faulty one."""
+    taken = {(piece.start, piece.end) for piece in exact}
+    return exact + [piece for piece in faulty if (piece.start, piece.end) not in taken]
+
+
+def _asked(key: str, covered: Cover, reading: Reading, catalog: Catalog) -> Asked:
+    numbers: dict[str, Number] = {}
+    for number in covered.numbers:
+        if number.level == "bare":
+            _place_bare(number, numbers, covered.named, catalog)
+        elif number.level in NUMBER_LEVELS:
+            numbers.setdefault(number.level, number)
+    rest = [text for a, b in covered.rest if (text := NOISE.sub("", key[a:b]))]
+    return Asked(key, list(covered.named), numbers, rest, reading)
+
+
+def _place_bare(number: Number, numbers: dict[str, Number], named: tuple[Named, ...], catalog: Catalog) -> None:
+    """Give a number without a word behind it the level that its place in the address says (文三路12; 3-2-501; 3幢501)."""
+    before = [piece for piece in named if piece.end <= number.start]
+    level = catalog.names[before[-1].names[0][0]].level if before else None
+    parts = number.value.split("-")
+    if level == "road" and "door" not in numbers and "building" not in numbers:
+        numbers["door"] = number
+        return
+    if "building" in numbers or "unit" in numbers:
+        targets = ("room",) if len(parts) == 1 else ("unit", "room")
+    elif len(parts) == 1:
+        targets = ("room",) if len(parts[0]) > 2 and "door" in numbers else ("building",)
+    else:
+        targets = ("building", "room") if len(parts) == 2 else ("building", "unit", "room")
+    for target, value in zip(targets, parts, strict=False):
+        numbers.setdefault(target, number._replace(level=target, value=value))
