@@ -91,7 +91,7 @@ class HotSpots:
         return labels(self.codes)
 
 
-def emerging_hot_spots(cube: Cube, rule: HotSpotRule | None = None) -> HotSpots:
+def hot_spots(cube: Cube, rule: HotSpotRule | None = None) -> HotSpots:
     """Return Gi*, significance, trends and categories of a cube.
 
     SY-N065 for a cube of one step, SY-N068 where all values are equal, SY-N070 where a step has no value at all, SY-N063 for parameters.

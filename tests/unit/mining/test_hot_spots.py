@@ -15,7 +15,7 @@ from schemas.messages import SanyuError
 from transforms.mining.cells import CellRule, lattice_cells, neighbours, offsets
 from transforms.mining.cube import Cube, CubeRule
 from transforms.mining.cube_time import StepRule
-from transforms.mining.hot_spots import HotSpotRule, benjamini_hochberg, emerging_hot_spots, gi_star, moments
+from transforms.mining.hot_spots import HotSpotRule, benjamini_hochberg, gi_star, hot_spots, moments
 
 
 def cube_of(values: Any, kind: Any = "square", wide: int = 6) -> Cube:
@@ -82,12 +82,17 @@ def test_the_whole_analysis_finds_a_new_and_a_persistent_spot() -> None:
     east = (place // 12 >= 9) & (place % 12 >= 9)
     values[west] += 25.0
     values[np.ix_(east, [19])] += 40.0
-    found = emerging_hot_spots(cube_of(values, wide=12))
+    found = hot_spots(cube_of(values, wide=12))
     assert found.categories[13] == "Persistent Hot Spot"
     assert found.categories[-14] == "New Hot Spot"
     assert (found.categories == "No Pattern Detected").sum() > 60
     assert np.array_equal(found.signs != 0, multipletests(found.p.ravel(), 0.05, method="fdr_bh")[0].reshape(found.p.shape))
     np.testing.assert_allclose(found.p, 2 * norm.sf(np.abs(found.z)), rtol=1e-12)
+
+
+def test_chance_alone_makes_next_to_no_pattern() -> None:
+    found = hot_spots(cube_of(np.random.default_rng(8).poisson(5.0, (400, 20)), wide=20))
+    assert (found.codes != 0).mean() < 0.02
 
 
 def test_the_neighbourhood_is_told_by_rings_corners_or_metres() -> None:
@@ -106,7 +111,7 @@ def test_the_neighbourhood_is_told_by_rings_corners_or_metres() -> None:
 def test_bins_left_out_have_no_score_and_no_say() -> None:
     values = np.random.default_rng(1).normal(10, 2, (36, 6))
     values[7, 2] = np.nan
-    found = emerging_hot_spots(cube_of(values))
+    found = hot_spots(cube_of(values))
     assert np.isnan(found.z[7, 2]) and found.signs[7, 2] == 0
     assert found.local.sizes[7, 2] == 17 and found.local.sizes[7, 0] == 9
     assert found.mean == pytest.approx(np.nanmean(values))
@@ -123,7 +128,7 @@ def test_bins_left_out_have_no_score_and_no_say() -> None:
 )
 def test_a_cube_that_can_say_nothing_is_refused(values: np.ndarray, code: str) -> None:
     with pytest.raises(SanyuError, match=code):
-        emerging_hot_spots(cube_of(values, wide=3))
+        hot_spots(cube_of(values, wide=3))
 
 
 @pytest.mark.parametrize("wrong", [{"alpha": 0.0}, {"trend_alpha": 1.5}, {"steps_back": -1}])

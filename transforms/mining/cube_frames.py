@@ -1,0 +1,180 @@
+"""From events in a frame to a space-time cube, and from its results back to frames: pandas, GeoPandas and Spark alike.
+
+Small frames are binned in this process; Spark frames of any size are binned by Spark (`cube_spark`), and only the bins come here. The cube
+is the same to the last bit. Events need no id: where the frame has `entity_id`, an error names it, else the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import shapely
+
+from schemas.messages import SanyuError
+from transforms.mining import metres
+from transforms.mining.categories import LABELS
+from transforms.mining.cells import PLANAR, CellRule
+from transforms.mining.cube import Cube, CubeRule, cube_of_bins, cube_of_events
+from transforms.mining.cube_time import StepRule, as_instants
+from transforms.mining.frames import collect, column_names, floats, frame_kind, in_process, like, require_columns
+from transforms.mining.hot_spots import HotSpots
+from transforms.space.coords import transform, transform_geometries
+
+Floats = npt.NDArray[np.float64]
+LAKE_CRS = "EPSG:4490"
+
+
+def cube_rule(parameters: Mapping[str, Any], crs: str | None = None) -> CubeRule:
+    """Return the rule that the parameters of a tool mean; errors as `CellRule`, `StepRule`, `CubeRule`."""
+    given = {name: parameters.get(name) for name in ("from_at", "to_at")}
+    period = {name: None if value is None else as_instants(value).astype(object) for name, value in given.items()}
+    cells = CellRule(parameters["cell"], parameters["size_m"], parameters["level"], crs)
+    length = parameters["length_s"]
+    unit = None if length is not None else parameters["step"]
+    steps = StepRule(unit, parameters["every"], length, parameters["anchor"], **period)
+    return CubeRule(cells, steps, parameters["aggregate"], parameters["empty"], parameters["keep"])
+
+
+def cube_of_frame(
+    frame: Any, parameters: Mapping[str, Any], borders: npt.NDArray[Any] | None = None, limit: int | None = None
+) -> tuple[Cube, str | None]:
+    """Return the cube of a frame's events and its metric CRS (None where the frame gives metres without one).
+
+    `limit` is the number of rows from which Spark does the binning. SY-N005 for a missing column, SY-N010 to SY-N012 for places, and the
+    errors of `cube_of_events`.
+    """
+    time, value, division = parameters["time"], parameters["value"], parameters["division"]
+    by_code = parameters["cell"] == "division"
+    require_columns(frame, [time, *([value] if value else []), *([division] if by_code else [])])
+    crs = metric_of(frame, parameters["crs"]) if parameters["cell"] in PLANAR else None
+    rule = cube_rule(parameters, crs)
+    if frame_kind(frame) == "spark" and not (in_process(frame) if limit is None else in_process(frame, limit)):
+        from transforms.mining.cube_spark import bins_of_spark
+
+        edges, bins = bins_of_spark(frame, rule, parameters, crs)
+        return cube_of_bins(rule, edges, bins, borders), crs
+    wanted = [time, *([value] if value else [])]
+    plain = frame.reset_index(drop=True) if frame_kind(frame) != "spark" else numbered(frame)
+    key = "__row" if frame_kind(frame) == "spark" else None
+    if by_code:
+        table = collect(plain, [division, *wanted], key)
+        place: dict[str, Any] = {"codes": np.asarray(table.column(division).to_pylist(), dtype=object)}
+    elif rule.cells.kind in PLANAR:
+        table = metres.points(plain, wanted, key, crs=crs)
+        place = {"x": table.column("x_m").to_numpy(), "y": table.column("y_m").to_numpy()}
+    else:
+        table, lon, lat = degrees(plain, wanted, key)
+        place = {"x": lon, "y": lat}
+    if not table.num_rows:
+        raise SanyuError("SY-N064", rows=0, usable=0)
+    amounts = floats(table, value) if value else None
+    return cube_of_events(rule, as_instants(table.column(time).to_pandas()), values=amounts, borders=borders, **place), crs
+
+
+def metric_of(frame: Any, crs: str | None = None) -> str | None:
+    """Return the metric CRS in which a frame's places are taken, as `metres.points` chooses it; None for `x_m`, `y_m` without one."""
+    if crs is not None or {"x_m", "y_m"} <= set(column_names(frame)):
+        return crs
+    if frame_kind(frame) == "geopandas":
+        source = metres._crs_name(frame)
+        if not len(frame):
+            return source
+        x0, y0, x1, y1 = frame.total_bounds
+        if metres._is_metric(source, (x0 + x1) / 2, (y0 + y1) / 2):
+            return source
+        lon, lat = transform(np.array([x0, x1]), np.array([y0, y1]), source, LAKE_CRS)
+        return metres.belt(lon, lat)
+    where = metres._source(frame)
+    if frame_kind(frame) == "spark":
+        return metres._belt_of(frame, where)
+    lon, lat, _ = metres._lonlat(collect(frame.reset_index(drop=True), where), where)
+    known = np.isfinite(lon) & np.isfinite(lat)
+    return metres.belt(lon[known], lat[known])
+
+
+def degrees(frame: Any, columns: list[str], id_column: str | None = None) -> tuple[pa.Table, Floats, Floats]:
+    """Return the columns in canonical order with longitude and latitude (EPSG:4490) of each row, for BeiDou and H3 cells."""
+    if frame_kind(frame) == "geopandas":
+        shapes = np.asarray(frame.geometry.array)
+        points = transform_geometries(shapely.centroid(shapes), metres._crs_name(frame), LAKE_CRS)
+        frame = frame.drop(columns=frame.geometry.name).assign(lon=shapely.get_x(points), lat=shapely.get_y(points))
+    where = metres._source(frame)
+    table = collect(frame, [*where, *(c for c in columns if c not in where)], id_column)
+    lon, lat, _ = metres._lonlat(table, where)
+    return table, lon, lat
+
+
+def numbered(df: Any) -> Any:
+    """Return a Spark frame with a column `__row` that tells its rows apart; nothing that is computed depends on it."""
+    from pyspark.sql import functions as F
+
+    return df.withColumn("__row", F.monotonically_increasing_id())
+
+
+def hot_spot_table(found: HotSpots, crs: str | None) -> pa.Table:
+    """Return one row per cell: category, trend, what the last step says, and the cell's outline in EPSG:4490 (WKB)."""
+    cube, signs = found.cube, found.signs
+    steps = cube.shape[1]
+    names = np.array([LABELS[c] for c in found.codes.tolist()], dtype=object)
+    return pa.table(
+        {
+            "cell_id": pa.array(cube.cells.ids, pa.string()),
+            "category_name": pa.array(names, pa.string()),
+            "event_count": pa.array(cube.counts.sum(axis=1)),
+            "step_count": pa.array(np.full(len(signs), steps, np.int32)),
+            "hot_step_count": pa.array((signs > 0).sum(axis=1).astype(np.int32)),
+            "cold_step_count": pa.array((signs < 0).sum(axis=1).astype(np.int32)),
+            "last_gi_z": pa.array(found.z[:, -1], from_pandas=True),
+            "last_p": pa.array(found.p[:, -1], from_pandas=True),
+            "trend_z": pa.array(found.trend.z),
+            "trend_p": pa.array(found.trend.p),
+            "trend_tau": pa.array(found.trend.tau, from_pandas=True),
+            "from_at": instants(np.repeat(cube.edges[:1], len(signs))),
+            "to_at": instants(np.repeat(cube.edges[-1:], len(signs))),
+            "geom": outlines(cube, crs),
+        }
+    )
+
+
+def bin_table(found: HotSpots) -> pa.Table:
+    """Return one row per bin: cell, step, its time, value, number of events, Gi*, p and whether it is hot (1) or cold (-1)."""
+    cube = found.cube
+    cells, steps = cube.shape
+    return pa.table(
+        {
+            "cell_id": pa.array(np.repeat(cube.cells.ids, steps), pa.string()),
+            "step_number": pa.array(np.tile(np.arange(steps, dtype=np.int32), cells)),
+            "from_at": instants(np.tile(cube.edges[:-1], cells)),
+            "to_at": instants(np.tile(cube.edges[1:], cells)),
+            "bin_value": pa.array(cube.values.ravel(), from_pandas=True),
+            "event_count": pa.array(cube.counts.ravel()),
+            "gi_z": pa.array(found.z.ravel(), from_pandas=True),
+            "gi_p": pa.array(found.p.ravel(), from_pandas=True),
+            "hot_sign": pa.array(found.signs.ravel().astype(np.int32)),
+        }
+    )
+
+
+def outlines(cube: Cube, crs: str | None) -> pa.Array:
+    """Return the cells' outlines in EPSG:4490 as WKB; null for divisions and for metres whose CRS is not known."""
+    kind = cube.rule.cells.kind
+    if kind == "division" or (kind in PLANAR and crs is None):
+        return pa.nulls(len(cube.cells), pa.binary())
+    shapes = cube.cells.polygons()
+    if kind in PLANAR:
+        shapes = transform_geometries(shapes, str(crs), LAKE_CRS)
+    return pa.array(shapely.to_wkb(shapes, flavor="iso"), pa.binary())
+
+
+def instants(at: npt.NDArray[np.datetime64]) -> pa.Array:
+    """Return UTC instants as an Arrow column."""
+    return pa.array(at.astype("datetime64[us]"), pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC"))
+
+
+def cells_like(frame: Any, table: pa.Table) -> Any:
+    """Return a table of cells as a frame of the given kind; a GeoDataFrame (EPSG:4490) for GeoPandas."""
+    return like(frame, table, geometry="geom", crs=LAKE_CRS)
