@@ -85,7 +85,7 @@ def nearest_sq(x: float, y: float, box: Any, c: int) -> float:  # pragma: no cov
     """Return the square of the distance from a point to a cell's box, in m²; 0 within it."""
     dx = box[c, 0] - x if x < box[c, 0] else (x - box[c, 1] if x > box[c, 1] else 0.0)
     dy = box[c, 2] - y if y < box[c, 2] else (y - box[c, 3] if y > box[c, 3] else 0.0)
-    return dx * dx + dy * dy
+    return float(dx * dx + dy * dy)
 
 
 @njit(cache=True, inline="always")
@@ -93,16 +93,16 @@ def farthest_sq(x: float, y: float, box: Any, c: int) -> float:  # pragma: no co
     """Return the square of the distance from a point to the farthest corner of a cell's box, in m²."""
     dx = max(abs(x - box[c, 0]), abs(box[c, 1] - x))
     dy = max(abs(y - box[c, 2]), abs(box[c, 3] - y))
-    return dx * dx + dy * dy
+    return float(dx * dx + dy * dy)
 
 
 @njit(cache=True, inline="always")
 def nearest_t(t: float, box: Any, c: int) -> float:  # pragma: no cover
     """Return how far a time is from a cell's span; 0 within it."""
-    return box[c, 4] - t if t < box[c, 4] else (t - box[c, 5] if t > box[c, 5] else 0.0)
+    return float(box[c, 4] - t if t < box[c, 4] else (t - box[c, 5] if t > box[c, 5] else 0.0))
 
 
 @njit(cache=True, inline="always")
 def farthest_t(t: float, box: Any, c: int) -> float:  # pragma: no cover
     """Return how far a time is from the farther end of a cell's span."""
-    return max(abs(t - box[c, 4]), abs(box[c, 5] - t))
+    return float(max(abs(t - box[c, 4]), abs(box[c, 5] - t)))
