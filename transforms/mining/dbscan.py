@@ -1,9 +1,9 @@
 """Density clusters: DBSCAN in the plane (Ester, Kriegel, Sander, Xu 1996).
 
 A row with at least `min_points` rows within `eps_m` of it, itself included, is core; core rows within `eps_m` of each other are in one
-cluster. A row that is not core but within `eps_m` of a core row is of its nearest core row's cluster (ties: the smaller id); all others are noise.
-A cluster bears the smallest id of its core rows. Nothing of it depends on order or partitions: published DBSCAN leaves border rows to the
-order of the visit.
+cluster. A row that is not core but within `eps_m` of a core row is of its nearest core row's cluster (ties: the smaller id); all others
+are noise. A cluster bears the smallest id of its core rows. Nothing of it depends on the order of the rows or on partitions, where
+published DBSCAN leaves border rows to the order of the visit.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from transforms.mining.frames import (
     INDEX,
     OWNED,
     TILE,
+    Way,
     attached,
     dense_index,
+    frame_kind,
     id_column_of,
     in_process,
     note,

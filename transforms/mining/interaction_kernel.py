@@ -1,6 +1,6 @@
 """Pairs of points by distance and time lag, counted as integers: what Knox, the space-time K and Ripley's K are made of.
 
-A pair of points that is known from the boxes of two cells is not visited: where all of two cells' pairs fall into one distance bin, the cells'
+A pair of points that is known from the boxes of two cells is not visited: where all of two cells' pairs fall into one distance bin, their
 sizes (or their sorted times) are counted. So a million points at one place cost a sort, not a square.
 """
 
