@@ -290,12 +290,24 @@ def _tapered(starts: Ints, indices: Ints, distance: Floats, weights: Floats) -> 
     return before[starts], indices[kept], distance[kept], weights[kept]
 
 
+def _at_least_one(value: float) -> bool:
+    return value >= 1
+
+
+def _positive(value: float) -> bool:
+    return 0 < value < np.inf
+
+
+def _not_negative(value: float) -> bool:
+    return 0 <= value < np.inf
+
+
 def _check(rule: Rule) -> None:
     for name, value, good in (
-        ("k", getattr(rule, "k", None), lambda v: v >= 1),
-        ("radius_m", getattr(rule, "radius_m", None), lambda v: 0 < v < np.inf),
-        ("bandwidth_m", getattr(rule, "bandwidth_m", None), lambda v: 0 < v < np.inf),
-        ("decay", getattr(rule, "decay", None), lambda v: 0 <= v < np.inf),
+        ("k", getattr(rule, "k", None), _at_least_one),
+        ("radius_m", getattr(rule, "radius_m", None), _positive),
+        ("bandwidth_m", getattr(rule, "bandwidth_m", None), _positive),
+        ("decay", getattr(rule, "decay", None), _not_negative),
     ):
         if value is not None and not good(value):
             raise SanyuError("SY-N014", name=name, value=value)
