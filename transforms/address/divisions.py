@@ -171,6 +171,8 @@ class DivisionTable:
             if not candidates:
                 return self._narrow(usable), end, min(kind for _, kind in usable), None
             below = [(i, kind) for i, kind in usable if not self.above[i].isdisjoint(candidates)]
+            if conflict is not None and all(kind == SHORT for _, kind in below):
+                below = []  # 浙江省临海新城: the whole name contradicts, its beginning is no short name of 临海市
             if below:
                 fresh = [(i, kind) for i, kind in below if i not in candidates]
                 if not fresh and len(candidates) > 1:

@@ -37,7 +37,10 @@ _FINER = {
 NOISE = re.compile(
     "(?:附近|旁边?|对面|左右|里面|门口|一带|路口|地址|住址|送到|靠近|谢谢|先生|女士|小姐|收件?|请放|放|我|住在?|在|的|近|处|内|边|侧|市区|楼下|小区|公交站|发货至|快递|请送|中国|院|号|第|[^\u4e00-\u9fff])+"
 )
-_DIVISION_LIKE = re.compile("^[^0-9路街巷弄]{1,6}?(?:特别行政区|自治[区州县旗]|省|市|区|县|街道|镇|乡)(?!场)")
+_DIVISION_LIKE = re.compile(
+    "^(?:[^0-9路街巷弄号]{2,6}?(?:特别行政区|自治[区州县旗]|省|(?<![超都集夜菜城门])市|(?<![小社园景校厂库市城地新山发汇矿林住院])区|县|街道|镇|乡))"
+    "(?![路街巷弄场委政局院村府])"
+)
 _ROAD_LIKE = re.compile("[\u4e00-\u9fff0-9]{1,8}?(?:大道|大街|路|街|巷|弄|胡同|公路)")
 
 
@@ -50,6 +53,7 @@ class Asked:
     numbers: dict[str, Number]
     rest: list[str]
     reading: Reading
+    head_open: bool = False
 
 
 @dataclass
@@ -89,6 +93,7 @@ class Matcher:
             row = table.by_code.get(shard.code.ljust(12, "0"))
             self.shard_lines.append(table.above[row] if row is not None else frozenset())
         self.areas = _areas(catalog.shards)
+        self._community_towns: dict[tuple[int, int], set[str]] = {}
 
     def ask(self, key: str, *, faulty: bool = False, start: int | None = None) -> Asked:
         """Cut a key into divisions, names, numbers and rest; `faulty` also finds names with faults."""
@@ -128,7 +133,7 @@ class Matcher:
             return Found(asked, [], "SY-A013", {"value": asked.key[hit.start : hit.end], "parent": parent})
         division = self.table.settle(reading, self.home)
         rest_head = asked.rest[0] if asked.rest else ""
-        unknown = _DIVISION_LIKE.match(rest_head) if rest_head and not _ROAD_LIKE.match(rest_head) else None
+        unknown = _DIVISION_LIKE.match(rest_head) if rest_head and asked.head_open else None
         scope = self._scope(reading.candidates, context)
         if reading.candidates and not scope:
             if unknown:
@@ -136,6 +141,9 @@ class Matcher:
             if not self.catalog.shards or (division is not None and not asked.named and not asked.numbers and not asked.rest):
                 return Found(asked, [], None if not self.catalog.shards else "SY-A015", {"value": self._shown(reading)}, division)
             return Found(asked, [], "SY-A015", {"value": self._shown(reading)}, division)
+        clash = self._clash(asked, scope)
+        if clash is not None:
+            return Found(asked, [], "SY-A013", clash, division)
         outcomes = list(self._outcomes(asked, scope))
         if not outcomes:
             return self._nothing(asked, division, unknown)
@@ -143,6 +151,41 @@ class Matcher:
 
     def _shown(self, reading: Reading) -> str:
         return self.table.full_name(reading.candidates[0])
+
+    def _clash(self, asked: Asked, scope: list[int]) -> dict[str, object] | None:
+        """Return township or community and what it does not lie in, where the text names both as they are written."""
+        names = self.catalog.names
+        town = self._township(asked.reading)
+        towns: set[str] = {self.table.keys[town]} if town is not None else set()
+        allowed = set(scope)
+        parent = self._shown(asked.reading) if asked.reading.candidates else ""
+        for piece in asked.named:
+            exact = [names[number] for number, cost in piece.names if cost < 0.15]
+            if exact and all(name.division >= 0 for name in exact):
+                inside = {n for name in exact for n, line in enumerate(self.shard_lines) if name.division in line}
+                if not inside & allowed:
+                    return {"value": exact[0].text, "parent": parent}
+                allowed = inside | {n for n in allowed if self._crosses(n, tuple(name.division for name in exact))}
+                parent = exact[0].text
+            if not exact or any(name.level not in ("township", "community") for name in exact):
+                continue
+            here = [(name, n) for name in exact for n in name.where if n in allowed]
+            if not here:
+                return {"value": exact[0].text, "parent": parent}
+            if exact[0].level == "township":
+                towns, parent = {name.key for name, _ in here}, exact[0].text
+            elif towns and not any(self._towns_of(name.where[n], n) & towns for name, n in here):
+                return {"value": exact[0].text, "parent": parent}
+        return None
+
+    def _towns_of(self, where: tuple[int, NDArray[np.int32]], shard: int) -> set[str]:
+        """Return the keys of the townships that the rows of a community lie in."""
+        known = self._community_towns.get((shard, where[0]))
+        if known is None:
+            ids = np.unique(self.catalog.shards[shard].ids["township"][where[1]])
+            keys = self.catalog.shards[shard].names["key"]
+            known = self._community_towns[shard, where[0]] = {str(keys[int(i)]) for i in ids if i >= 0}
+        return known
 
     def _scope(self, candidates: tuple[int, ...], context: int | None) -> list[int]:
         """Return the shards that lie in, or hold, one of the divisions."""
@@ -162,19 +205,19 @@ class Matcher:
         return code.endswith("00") and any(self.table.codes[c].startswith(code[:4].rstrip("0") or "#") for c in candidates)
 
     def _outcomes(self, asked: Asked, scope: list[int]) -> Iterator[Outcome]:
-        pieces = asked.named[-5:]
+        pieces = asked.named[-6:]
         names = self.catalog.names
-        options = [[(piece, number, cost) for number, cost in piece.names[:12]] for piece in pieces]
         allowed = frozenset(scope)
-        for combination in itertools.islice(itertools.product(*options), 64):
+        options = []
+        for piece in pieces:
+            near = [(piece, n, c) for n, c in piece.names if names[n].division >= 0 or not allowed.isdisjoint(names[n].where)]
+            options.append(near[:60] or [(piece, n, c) for n, c in piece.names[:3]])
+        for combination in itertools.islice(itertools.product(*options), 128):
             shards = allowed
-            mains = []
             for _, number, _ in combination:
                 name = names[number]
                 if name.division >= 0:
                     shards = frozenset(n for n in shards if name.division in self.shard_lines[n] or self._crosses(n, (name.division,)))
-                elif name.level in ("road", "place", ENTITY):
-                    mains.append(number)
             yield from self._combination(asked, combination, shards)
 
     def _combination(self, asked: Asked, combination: tuple[tuple[Named, int, float], ...], shards: frozenset[int]) -> Iterator[Outcome]:
@@ -249,6 +292,7 @@ class Matcher:
                 break
             else:
                 coarser.append(level)
+                out.cost += 0.3
         if out.missing is None and len(rows) > 1:
             rows, out.extra = _plainest(shard, rows, out.level)
         out.rows, out.coarser = rows, tuple(coarser)
@@ -293,6 +337,10 @@ class Matcher:
 
     def _nothing(self, asked: Asked, division: int | None, unknown: re.Match[str] | None) -> Found:
         rest = "".join(asked.rest)
+        strange = [piece for piece in asked.named if all(self.catalog.names[n].level in ("road", "place", ENTITY) for n, _ in piece.names)]
+        if strange and not unknown:
+            parent = self._shown(asked.reading) if asked.reading.candidates else ""
+            return Found(asked, [], "SY-A013", {"value": asked.key[strange[0].start : strange[0].end], "parent": parent}, division)
         if unknown and (asked.reading.hits or len(rest) > len(unknown.group())):
             return Found(asked, [], "SY-A014", {"value": unknown.group()}, division)
         if not rest and not asked.numbers and (division is not None or asked.named):
@@ -352,7 +400,8 @@ def _asked(key: str, covered: Cover, reading: Reading, catalog: Catalog) -> Aske
         elif number.level in NUMBER_LEVELS:
             numbers.setdefault(number.level, number)
     rest = [text for a, b in covered.rest if (text := NOISE.sub("", key[a:b]))]
-    return Asked(key, list(covered.named), numbers, rest, reading)
+    head_open = bool(covered.rest) and (not covered.named or covered.rest[0][0] < covered.named[0].start)
+    return Asked(key, list(covered.named), numbers, rest, reading, head_open)
 
 
 def _place_bare(number: Number, numbers: dict[str, Number], named: tuple[Named, ...], catalog: Catalog) -> None:
