@@ -266,23 +266,27 @@ def in_both(near: Any, soon: Any, image: Any) -> int:  # pragma: no cover
 
 
 @njit(cache=True, parallel=True)
-def cross(x: Any, y: Any, times: Any, a0: int, a1: int, b0: int, b1: int, s: Any, q: Any) -> Any:  # pragma: no cover
-    """Return, for a block of pairs, Σσ, Σσ² and per column of `times` Στ, Στ², Σστ, with σ = (d + s[0])^s[1] and τ = (|Δt| + q[0])^q[1]."""
-    wide = times.shape[1]
-    out = np.zeros((a1 - a0, 2 + 3 * wide))
-    for row in prange(a1 - a0):
-        p = a0 + row
-        mine = out[row]
-        for o in range(max(b0, p + 1), b1):
-            dx, dy = x[o] - x[p], y[o] - y[p]
-            far = np.sqrt(dx * dx + dy * dy) + s[0]
-            sigma = 1.0 / far if s[1] == -1.0 else far ** s[1]
+def cross(x: Any, y: Any, times: Any, first: int, end: int, space: Any, time: Any) -> Any:  # pragma: no cover
+    """Return for each point of a range the sums over later points: σ, σ², τ, τ² of column 0, and στ for each column of `times`.
+
+    σ = (d + space[0]) ** space[1], τ = (|Δt| + time[0]) ** time[1].
+    """
+    out = np.zeros((end - first, 4 + times.shape[1]))
+    for p in prange(first, end):
+        mine = out[p - first]
+        for q in range(p + 1, len(x)):
+            dx, dy = x[q] - x[p], y[q] - y[p]
+            far = np.sqrt(dx * dx + dy * dy) + space[0]
+            sigma = 1.0 / far if space[1] == -1.0 else far ** space[1]
             mine[0] += sigma
             mine[1] += sigma * sigma
-            for k in range(wide):
-                lag = abs(times[o, k] - times[p, k]) + q[0]
-                tau = 1.0 / lag if q[1] == -1.0 else lag ** q[1]
-                mine[2 + k] += tau
-                mine[2 + wide + k] += tau * tau
-                mine[2 + 2 * wide + k] += sigma * tau
+            if time[1] == -1.0:
+                for k in range(times.shape[1]):
+                    mine[4 + k] += sigma / (abs(times[q, k] - times[p, k]) + time[0])
+            else:
+                for k in range(times.shape[1]):
+                    mine[4 + k] += sigma * (abs(times[q, k] - times[p, k]) + time[0]) ** time[1]
+            tau = (abs(times[q, 0] - times[p, 0]) + time[0]) ** time[1]
+            mine[2] += tau
+            mine[3] += tau * tau
     return out
