@@ -108,7 +108,7 @@ def interpolated(base: Base, seed: int, count: int) -> list[dict[str, object]]:
         pair = [where.get((row.road_name, f"{row.number + step}号")) for step in (-2, 2)]
         if all(p is not None and shapely.distance(p, row.spot) < 150 for p in pair):
             text = f"{row.district_name}{row.road_name}{row.door_number}"
-            out.append(computed(text, "interpolated", "interpolated", row.lon, row.lat, 60.0, row.division_code))
+            out.append(computed(text, "interpolated", "interpolated", row.lon, row.lat, 100.0, row.division_code))
     return [out[i] for i in rng.permutation(len(out))[:count]]
 
 
