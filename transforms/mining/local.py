@@ -15,12 +15,12 @@ import pyarrow as pa
 
 from schemas.messages import SanyuError
 from transforms.mining import fdr
-from transforms.mining.frames import attached, collect, floats, in_process, note
+from transforms.mining.frames import Way, attached, collect, floats, in_process, note
 from transforms.mining.local_kernels import Source
 from transforms.mining.local_statistics import LABELS, Alternative, Columns, Inference, Part, Statistic, local_columns, whole
 from transforms.mining.metres import points
 from transforms.mining.tool import tool
-from transforms.mining.weights import Contiguity, DistanceBand, Knn, Rule, Weights, resolve
+from transforms.mining.weights import Contiguity, DistanceBand, Kernel, Knn, Rule, Weights, resolve
 
 RESULT = "mart.mining__local_statistic"
 NOT_SIGNIFICANT = "Not significant"
@@ -165,37 +165,51 @@ def transformed_rows(starts: Any, weights: Any, request: Request) -> tuple[Any, 
     return weights, own
 
 
-def labelled(columns: Columns, request: Request) -> Columns:
-    """Return the columns with `q_value` and `pattern`, which look at all rows."""
-    by_permutation = request.inference.permutations and request.statistic != "g"
-    p = columns["p_permuted"] if by_permutation else columns["p_analytic"]
-    q = fdr.adjusted(p)
-    judged = q if request.use_fdr else p
+def judged_p(columns: Columns, request: Request) -> Any:
+    """Return the p-values that the pattern rests on: permuted ones, for G and without permutations the analytic ones."""
+    return columns["p_permuted" if request.inference.permutations and request.statistic != "g" else "p_analytic"]
+
+
+def patterns(columns: Columns, judged: Any, request: Request) -> Any:
+    """Return what each row is called, given its statistic and the (adjusted) p-value it is judged by."""
     significant = np.nan_to_num(judged, nan=2.0) <= request.alpha
     pattern = np.where(columns["neighbour_count"] == 0, ISLAND, NOT_SIGNIFICANT).astype(object)
     if request.statistic == "moran":
-        names = np.array([LABELS.get(q or "", NOT_SIGNIFICANT) for q in columns["quadrant"]], dtype=object)
+        names = np.array([LABELS.get(quadrant or "", NOT_SIGNIFICANT) for quadrant in columns["quadrant"]], dtype=object)
     elif request.statistic == "geary":
         names = np.where(columns["statistic"] < columns["expected"], "Similar", "Dissimilar").astype(object)
     else:
         names = np.where(columns["z_score"] > 0, "Hot", "Cold").astype(object)
     pattern[significant] = names[significant]
-    note(significant_count=int(significant.sum()))
+    return pattern
+
+
+def labelled(columns: Columns, request: Request) -> Columns:
+    """Return the columns with `q_value` and `pattern`, which look at all rows."""
+    p = judged_p(columns, request)
+    q = fdr.adjusted(p)
+    pattern = patterns(columns, q if request.use_fdr else p, request)
+    note(significant_count=int(np.isin(pattern, [NOT_SIGNIFICANT, ISLAND], invert=True).sum()))
     return {**columns, "q_value": q, "pattern": pattern}
 
 
+def _is_tiled(weights: Any) -> bool:
+    """Tell whether workers can find the neighbours of their own tile."""
+    return weights is None or isinstance(weights, Knn | DistanceBand | Kernel)
+
+
 def _local(frame: Any, request: Request, weights: Any, default: Rule) -> Any:
-    here = in_process(frame)
-    if not here:
+    if not in_process(frame) and _is_tiled(weights):
         from transforms.mining.local_tiles import distributed
 
-        return distributed(frame, request, weights, default)
+        return distributed(frame, request, default if weights is None else weights)
+    note(way=Way.IN_PROCESS)
     table = _table(frame, request, weights)
     values = floats(table, request.value)
     require_varied(request.value, values, f"local_{request.statistic}")
     found = resolve(weights, frame, table, request.id_column, default)
     require_edges(len(found.indices))
-    _require_sums(request, values, table)
+    require_sums(request, values, table)
     shared = whole(request.statistic, values, int(found.neighbour_counts.max()), request.inference, star=request.star)
     columns = labelled(local_columns(part_of(found, values, request), shared), request)
     added = pa.table({"id": table.column("id"), **columns})
@@ -215,8 +229,8 @@ def _table(frame: Any, request: Request, weights: Any) -> pa.Table:
     return collect(frame, [request.value], request.id_column)
 
 
-def _require_sums(request: Request, values: Any, table: pa.Table) -> None:
-    """Refuse values whose sum without one row is 0: G divides by it."""
+def require_sums(request: Request, values: Any, table: pa.Table) -> None:
+    """Raise SY-N023 for values whose sum, or without the row itself, is 0: G divides by it."""
     if request.statistic != "g":
         return
     total = float(values.sum())
