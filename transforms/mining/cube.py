@@ -36,6 +36,7 @@ AGGREGATES: Final = ("count", "sum", "mean", "median", "min", "max")
 EMPTIES: Final = ("zero", "previous", "neighbours", "skip")
 KEEPS: Final = ("with_data", "all")
 MOST_BINS: Final = 200_000_000  # 1.6 GB of doubles
+_MOST_PARTS: Final = 64  # parts of 53 bits that do not overlap, over the 2,098 bits that doubles span: at most 40
 
 
 @dataclass(frozen=True)
@@ -209,46 +210,72 @@ def cube_of_bins(rule: CubeRule, edges: Instants, bins: Bins, borders: npt.NDArr
 
 
 @njit(cache=True)
-def exact_sums(amounts: Floats, borders: Ints) -> Floats:  # type: ignore[no-untyped-def,unused-ignore]
+def exact_sums(amounts: Floats, borders: Ints) -> Any:
     """Return the correctly rounded sums of the slices between `borders` (Shewchuk 1997, adaptive precision arithmetic; as `math.fsum`)."""
     sums = np.empty(len(borders) - 1)
-    parts = np.empty(64)
+    parts = np.empty(_MOST_PARTS)
     for bin_ in range(len(borders) - 1):
-        used = 0
-        for n in range(borders[bin_], borders[bin_ + 1]):
-            x = amounts[n]
-            kept = 0
-            for k in range(used):
-                y = parts[k]
-                if abs(x) < abs(y):
-                    x, y = y, x
-                high = x + y
-                low = y - (high - x)
-                if low != 0.0:
-                    parts[kept] = low
-                    kept += 1
-                x = high
-            parts[kept] = x
-            used = kept + 1
-        total, k = 0.0, used
-        if k > 0:
-            k -= 1
-            total = parts[k]
-            low = 0.0
-            while k > 0:
-                k -= 1
-                x = total
-                total = x + parts[k]
-                low = parts[k] - (total - x)
-                if low != 0.0:
-                    break
-            if k > 0 and ((low < 0.0 and parts[k - 1] < 0.0) or (low > 0.0 and parts[k - 1] > 0.0)):
-                doubled = low * 2.0
-                x = total + doubled
-                if doubled == x - total:
-                    total = x
-        sums[bin_] = total
+        used = _expansion(amounts, borders[bin_], borders[bin_ + 1], parts)
+        sums[bin_] = _rounded(parts, used)
     return sums
+
+
+@njit(cache=True)
+def exact_parts(amounts: Floats, borders: Ints) -> Any:
+    """Return, for each slice, the few doubles whose exact sum is that of the slice, and the borders of these parts."""
+    kept, ends = np.empty(len(amounts)), np.zeros(len(borders), np.int64)
+    parts = np.empty(_MOST_PARTS)
+    at = 0
+    for bin_ in range(len(borders) - 1):
+        used = _expansion(amounts, borders[bin_], borders[bin_ + 1], parts)
+        kept[at : at + used] = parts[:used]
+        at += used
+        ends[bin_ + 1] = at
+    return kept[:at].copy(), ends
+
+
+@njit(cache=True)
+def _expansion(amounts: Floats, first: int, end: int, parts: Floats) -> Any:
+    """Write the non-overlapping parts of a slice's exact sum, smallest first, and return their number (never more than the slice has)."""
+    used = 0
+    for n in range(first, end):
+        x = amounts[n]
+        kept = 0
+        for k in range(used):
+            y = parts[k]
+            if abs(x) < abs(y):
+                x, y = y, x
+            high = x + y
+            low = y - (high - x)
+            if low != 0.0:
+                parts[kept] = low
+                kept += 1
+            x = high
+        parts[kept] = x
+        used = kept + 1
+    return used
+
+
+@njit(cache=True)
+def _rounded(parts: Floats, used: int) -> Any:
+    """Return the sum of non-overlapping parts, rounded once, halves to even."""
+    if used == 0:
+        return 0.0
+    k = used - 1
+    total, low = parts[k], 0.0
+    while k > 0:
+        k -= 1
+        x = total
+        total = x + parts[k]
+        low = parts[k] - (total - x)
+        if low != 0.0:
+            break
+    if k > 0 and ((low < 0.0 and parts[k - 1] < 0.0) or (low > 0.0 and parts[k - 1] > 0.0)):
+        doubled = low * 2.0
+        x = total + doubled
+        if doubled == x - total:
+            total = x
+    return total
 
 
 def _require(rule: CubeRule, at: Instants, x: Any, y: Any, codes: Any, values: Any) -> tuple[npt.NDArray[Any], ...]:
