@@ -290,3 +290,42 @@ def cross(x: Any, y: Any, times: Any, first: int, end: int, space: Any, time: An
             mine[2] += tau
             mine[3] += tau * tau
     return out
+
+
+def border_counts(x: Any, y: Any, owned: Any, last: Any, distances: Any) -> Any:
+    """Return per distance how many neighbours within it the owned points have, counting only points with `last` at or above that distance.
+
+    `last` is per point the number of distances that do not reach beyond the window (minus sampling); int64.
+    """
+    squares = np.square(np.asarray(distances, np.float64))
+    g = grid(x, y, np.zeros(len(x)), float(distances[-1]))
+    table = np.searchsorted(squares, np.arange(STEPS) * (squares[-1] / STEPS)).astype(np.int64)
+    stop = np.where(np.asarray(owned)[g.order], np.asarray(last, np.int64)[g.order], 0)
+    return _border(g.x, g.y, stop, g.cells, g.box, g.rows, squares, table).cumsum()[:-1]
+
+
+@njit(cache=True)
+def _border(x: Any, y: Any, stop: Any, cells: Any, box: Any, rows: Any, squares: Any, table: Any) -> Any:  # pragma: no cover
+    out = np.zeros(len(squares) + 1, np.int64)
+    scale = len(table) / squares[-1]
+    for c in range(len(cells) - 1):
+        for p in range(cells[c], cells[c + 1]):
+            if stop[p] == 0:
+                continue
+            for r in range(rows.shape[1]):
+                for o in range(rows[c, r, 0], rows[c, r, 1]):
+                    if dbscan_grid.nearest_sq(x[p], y[p], box, o) > squares[stop[p] - 1]:
+                        continue
+                    far = dbscan_grid.farthest_sq(x[p], y[p], box, o)
+                    if far <= squares[0]:
+                        inside = cells[o + 1] - cells[o] - (1 if o == c else 0)
+                        out[0] += inside
+                        out[stop[p]] -= inside
+                        continue
+                    for q in range(cells[o], cells[o + 1]):
+                        dx, dy = x[q] - x[p], y[q] - y[p]
+                        sq = dx * dx + dy * dy
+                        if q != p and sq <= squares[stop[p] - 1]:
+                            out[_bin(sq, table, squares, scale)] += 1
+                            out[stop[p]] -= 1
+    return out

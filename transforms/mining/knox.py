@@ -110,7 +110,7 @@ def space_time_k(
 ) -> Any:
     """Return a row per distance and lag: the pairs within both, within each alone, and how many more there are than without interaction.
 
-    `excess` is observed − near · soon / pairs, `excess_share` (Diggle's D₀) that over the expected; `p_permuted` is for the row, `p_overall`
+    `excess` is observed − near · soon / pairs, `excess_share` (Diggle's D₀) that over the expected; `p_permuted` is the row's, `p_overall`
     for the sum of all standardised excesses. No edge correction: it would cancel in the permutations. Lists may be texts: `100,200`.
     SY-N030 to SY-N036.
     """
