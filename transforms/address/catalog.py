@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from transforms.address.divisions import LEVEL_NAMES, DivisionTable, short_names
 from transforms.address.index import DIVISION_LEVELS, Shard, spellings
 from transforms.address.lattice import Named, grouped
-from transforms.address.scan import Lexicon, codes_of
+from transforms.address.scan import MAX_NAME, Lexicon, codes_of
 from transforms.address.text import key_of
 
 ENTITY = "entity"
@@ -48,6 +48,7 @@ class _Part:
 
     lexicon: Lexicon
     names_of: list[list[tuple[int, float]]]
+    long: dict[str, list[tuple[int, float]]]  # too long for the scan: met only as the whole text
 
 
 class Catalog:
@@ -91,10 +92,14 @@ class Catalog:
 
     def _own_spellings(self) -> dict[str, dict[int, float]]:
         entries: dict[str, dict[int, float]] = {}
+        homes = [name.key for name in self.names if name.level == "district" and len(name.key) > 2]
         for number, name in enumerate(self.names):
             for spelling, cost in spellings(name.level, name.text, name.key):
                 known = entries.setdefault(spelling, {})
                 known[number] = min(cost, known.get(number, 9.0))
+            head = next((d for d in homes if name.level == "place" and name.key.startswith(d)), None)
+            if head is not None and len(name.key) > len(head) + 1:
+                entries.setdefault(head[:-1] + name.key[len(head) :], {}).setdefault(number, 0.1)
             if name.division >= 0:
                 for short in short_names(name.key, self.divisions.levels[name.division]):
                     entries.setdefault(short, {}).setdefault(number, 0.3)
@@ -149,6 +154,9 @@ class Catalog:
         """Return the names that stand in a key as they are."""
         codes = codes_of(key)
         found = grouped(self._main.lexicon.exact_hits(codes), None, self._main.names_of)
+        for part in (self._main, self._delta):
+            if part is not None and key in part.long:
+                found.append(Named(0, len(key), tuple(part.long[key])))
         if self._delta is not None:
             found += grouped(self._delta.lexicon.exact_hits(codes), None, self._delta.names_of)
         return found
@@ -167,4 +175,5 @@ class Catalog:
 def _part(entries: dict[str, dict[int, float]]) -> _Part:
     keys = [key for key in entries if len(key) > 1]
     faulty = [min(entries[key].values()) < 0.3 for key in keys]
-    return _Part(Lexicon.of(keys, faulty=faulty), [sorted(entries[key].items()) for key in keys])
+    long = {key: sorted(entries[key].items()) for key in keys if len(key) > MAX_NAME}
+    return _Part(Lexicon.of(keys, faulty=faulty), [sorted(entries[key].items()) for key in keys], long)

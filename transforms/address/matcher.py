@@ -97,13 +97,34 @@ class Matcher:
 
     def ask(self, key: str, *, faulty: bool = False, start: int | None = None) -> Asked:
         """Cut a key into divisions, names, numbers and rest; `faulty` also finds names with faults."""
-        reading = self.table.find(key)
-        begin = reading.end if start is None else start
         names = self.catalog.exact(key)
+        reading = self._reading(key, names) if start is None else self.table.read("")
         if faulty:
             names = _merged(names, self.catalog.faulty(key))
-        covered = cover(len(key), begin, names, numbers_in(key, begin))
-        return _asked(key, covered, reading, self.catalog)
+        numbers = numbers_in(key)
+        head = reading.hits[0].start if reading.hits else 0
+        covered = cover(len(key), reading.end, names, numbers)
+        before = cover(head, 0, [n for n in names if n.end <= head], [n for n in numbers if n.end <= head]) if head else None
+        return _asked(key, covered, before, reading, self.catalog)
+
+    def _reading(self, key: str, names: list[Named]) -> Reading:
+        """Read the divisions at the head, else where the first home division stands, else behind noise.
+
+        A division that is only the beginning of a longer name of the gazetteer (望海区第九幼儿园) is left to that name.
+        """
+        whole = [(p.start, p.end) for p in names if any(self.catalog.names[n].division < 0 for n, _ in p.names)]
+        reading = self.table.read(key)
+        if reading.candidates or reading.conflict:
+            return self._trimmed(key, reading, whole)
+        starts = [p.start for p in names if p.names[0][1] == 0.0 and self.catalog.names[p.names[0][0]].division >= 0]
+        starts = [at for at in starts if not any(a <= at < b for a, b in whole)]
+        return self._trimmed(key, self.table.read(key, min(starts)) if starts else self.table.find(key), whole)
+
+    def _trimmed(self, key: str, reading: Reading, whole: list[tuple[int, int]]) -> Reading:
+        for hit in reading.hits:
+            if any(a == hit.start and b > hit.end and b > reading.end for a, b in whole):
+                return self.table.read(key[: hit.start]) if hit is not reading.hits[0] else self.table.read("")
+        return reading
 
     def find(self, key: str, context: int | None = None) -> Found:
         """Return the rows that a key means; `context` is a division row that holds where the text leaves the place open."""
@@ -312,7 +333,7 @@ class Matcher:
         rest = "".join(asked.rest)
         if unknown and len(rest) > 2:
             return Found(asked, [], "SY-A014", {"value": unknown.group()}, division)
-        if best.level in ("community", None, "township") and (_ROAD_LIKE.search(rest) or asked.numbers):
+        if best.level in ("community", None, "township") and (len(rest) > 1 or asked.numbers):
             return self._nothing(asked, division, unknown)
         equal = [o for o in hits if o.cost <= best.cost + TIE and o.extra <= best.extra]
         distinct = self._distinct(equal)
@@ -392,22 +413,25 @@ def _merged(exact: list[Named], faulty: list[Named]) -> list[Named]:
     return exact + [piece for piece in faulty if (piece.start, piece.end) not in taken]
 
 
-def _asked(key: str, covered: Cover, reading: Reading, catalog: Catalog) -> Asked:
+def _asked(key: str, covered: Cover, before: Cover | None, reading: Reading, catalog: Catalog) -> Asked:
+    """Put together what stands behind the divisions and, in texts of another order, before them."""
     numbers: dict[str, Number] = {}
-    for number in covered.numbers:
-        if number.level == "bare":
-            _place_bare(number, numbers, covered.named, catalog)
+    named = covered.named + (before.named if before else ())
+    for number in covered.numbers + (before.numbers if before else ()):
+        if number.level == "bare" or (number.level == "building" and key[number.end - 1] == "#"):
+            _place_bare(number, numbers, named, catalog)
         elif number.level in NUMBER_LEVELS:
             numbers.setdefault(number.level, number)
     rest = [text for a, b in covered.rest if (text := NOISE.sub("", key[a:b]))]
     head_open = bool(covered.rest) and (not covered.named or covered.rest[0][0] < covered.named[0].start)
-    return Asked(key, list(covered.named), numbers, rest, reading, head_open)
+    rest += [text for a, b in (before.rest if before else ()) if (text := NOISE.sub("", key[a:b]))]
+    return Asked(key, list(named), numbers, rest, reading, head_open)
 
 
 def _place_bare(number: Number, numbers: dict[str, Number], named: tuple[Named, ...], catalog: Catalog) -> None:
     """Give a number without a word behind it the level that its place in the address says (文三路12; 3-2-501; 3幢501)."""
     before = [piece for piece in named if piece.end <= number.start]
-    level = catalog.names[before[-1].names[0][0]].level if before else None
+    level = catalog.names[max(before, key=lambda p: p.end).names[0][0]].level if before else None
     parts = number.value.split("-")
     if level == "road" and "door" not in numbers and "building" not in numbers:
         numbers["door"] = number
