@@ -1,0 +1,238 @@
+"""The address engine against its truth sets and its peers, and its speed: `python -m bench.address [PART …]`.
+
+`score`, `divisions`, `reverse` and `sanfrancisco` write their tables to docs/address-score.md; `batch` needs some 4 GB and three minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench import address_peers
+from sanyu.address.engine import AddressEngine
+from sanyu.address.national import division_folder, install_divisions, national_divisions
+from sanyu.demo import gazetteer
+from sanyu.demo.gazetteer import faults, queries
+from transforms.address import scoring
+from transforms.address.reverse import ReverseIndex
+from transforms.address.scoring import Measure
+
+DOCS = Path(__file__).parent.parent / "docs" / "address-score.md"
+PEERS_KNOWN = "address-parse (npm) .957/.012, cpca .915/.008"
+
+
+def clocked(run: Callable[[], Any]) -> tuple[Any, float, float]:
+    """Return what a call gives, its wall seconds and its CPU seconds."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = run()
+    return result, time.perf_counter() - wall, time.process_time() - cpu
+
+
+def engine_of(city: gazetteer.Gazetteer) -> AddressEngine:
+    return AddressEngine.build(city.table, aliases=city.aliases, element_aliases=city.element_aliases, divisions=city.divisions)
+
+
+def score() -> tuple[str, list[Measure], str]:
+    """Score functions 1 to 8 on the demo city."""
+    city = gazetteer.build()
+    truth = gazetteer.truth(city)
+    asked = truth.queries
+    engine = engine_of(city)
+    engine.match("预热")
+    inputs = [row.query if row.query is not None else json.loads(row.fields) for row in asked.itertuples()]
+    matches, wall, cpu = clocked(lambda: engine.match_many(inputs))
+    judged = scoring.answers(asked, matches)
+    kinds = [*queries.MISSING, *faults.FAULTS]
+    measures = scoring.fault_measures(judged, kinds)
+    measures.append(Measure("match, queries per CPU-second, one core", len(asked) / cpu, 2000))
+    measures.append(Measure("match, queries per second of wall time, machine shared", len(asked) / wall))
+    measures += scoring.refusal_measures(judged)
+    groups = {
+        "aliases": "alias",
+        "element aliases": "element",
+        "fields": "fields",
+        "offsets": "offset",
+        "interpolated doors": "interpolated",
+    }
+    measures += scoring.kind_measures(judged, {**groups, "crossings, there or not": "crossing"})
+    measures += _texts(engine, truth)
+    measures += _tfidf(city, asked[asked["kind"].isin(kinds)])
+    table = scoring.by_kind(judged)
+    lines = ["| kind | queries | right | other thing given | class right | coordinate |", "|---|---|---|---|---|---|"]
+    for row in table.itertuples():
+        lines.append(
+            f"| {row.kind} | {row.queries} | {row.is_right:.3f} | {row.is_neighbour:.3f} | {row.is_class_right:.3f} | {row.has_coordinate:.3f} |"
+        )
+    return "Demo city", measures, "\n".join(lines) + "\n"
+
+
+def _texts(engine: AddressEngine, truth: gazetteer.Truth) -> list[Measure]:
+    """Score tagging, sameness and extraction as far as the engine offers them."""
+    measures = []
+    tagged = truth.tagged
+    f1 = scoring.span_f1(tagged["spans"], [engine.parse(text).elements for text in tagged["text"]])
+    measures.append(Measure("element tagging, 8 merged labels, span F1", f1[2], 0.80))
+    if hasattr(engine, "same"):
+        said = [
+            str(getattr(engine.same(a, b), "relation", engine.same(a, b))) for a, b in zip(truth.pairs["a"], truth.pairs["b"], strict=True)
+        ]
+        measures.append(Measure("same, partial or different", float(np.mean(truth.pairs["expected"].to_numpy() == np.array(said)))))
+    if hasattr(engine, "extract"):
+        found = [[(hit.start, hit.end) for hit in engine.extract(text)] for text in truth.stories["text"]]
+        measures.append(Measure("places in running text, span F1", scoring.extraction_f1(truth.stories["spans"], found)[2]))
+    return measures
+
+
+def _tfidf(city: gazetteer.Gazetteer, asked: pd.DataFrame) -> list[Measure]:
+    table = city.table.to_pandas()
+    found, _, cpu = clocked(lambda: address_peers.tfidf_top1(table["address_text"].tolist(), asked["query"].tolist()))
+    right = pd.Series(table["entity_id"].to_numpy()[found] == asked["expected_id"].to_numpy()).groupby(asked["kind"].to_numpy()).mean()
+    return [
+        Measure("peer TF-IDF + pinyin here: top-1, all", float(right.mean())),
+        Measure(f"peer TF-IDF + pinyin here: worst kind ({right.idxmin()})", float(right.min())),
+        Measure("peer TF-IDF + pinyin here: queries per CPU-second", len(asked) / cpu),
+    ]
+
+
+def districts() -> pd.DataFrame:
+    """Return province, city, district and 6-digit code of the country's districts."""
+    install_divisions(division_folder())
+    table = national_divisions(division_folder())
+    if table is None:
+        raise RuntimeError("the national divisions are not installed")
+    frame = table.to_pandas()
+    name = dict(zip(frame["division_code"], frame["name"], strict=True))
+    part = frame[frame["division_level"] == 3]
+    code = part["division_code"]
+    return pd.DataFrame(
+        {
+            "province": (code.str[:2].str.ljust(12, "0")).map(name),
+            "city": (code.str[:4].str.ljust(12, "0")).map(name).fillna(""),
+            "district": part["name"],
+            "code": code.str[:6],
+        }
+    ).reset_index(drop=True)
+
+
+def divisions() -> tuple[str, list[Measure], str]:
+    """Score division parsing against the peers, on the same addresses."""
+    truth = gazetteer.national_truth(districts())
+    texts = truth["text"].tolist()
+    engine = AddressEngine.build()
+    engine.parse(texts[0])
+    parsed, wall, cpu = clocked(lambda: [engine.parse(text) for text in texts])
+    known = districts().set_index("code")
+    own = pd.DataFrame([_levels(p.division_code, known) for p in parsed], columns=["province", "city", "district"])
+    right, wrong = scoring.division_shares(truth, own)
+    measures = [
+        Measure("division parsing, all levels right", right, 0.970, peer=PEERS_KNOWN),
+        Measure("division parsing, wrong district", wrong, 0.008, is_least=False, peer=PEERS_KNOWN),
+        Measure("division parsing, addresses per CPU-second (50,000 on two cores)", len(texts) / cpu, 25_000),
+        Measure("division parsing, addresses per second of wall time, one process, machine shared", len(texts) / wall),
+    ]
+    lines = ["| parser | all levels right | wrong district | addresses per CPU-second |", "|---|---|---|---|"]
+    lines.append(f"| **Sanyu** | {right:.4f} | {wrong:.4f} | {len(texts) / cpu:,.0f} |")
+    with tempfile.TemporaryDirectory() as work:
+        for name, (found, seconds) in address_peers.parsed_by_peers(texts, Path(work)).items():
+            shares = scoring.division_shares(truth, found)
+            lines.append(f"| {name} | {shares[0]:.4f} | {shares[1]:.4f} | {len(texts) / max(seconds, 1e-9):,.0f} |")
+    return "Divisions of the country", measures, "\n".join(lines) + "\n"
+
+
+def _levels(code: str | None, known: pd.DataFrame) -> tuple[str, str, str]:
+    if not code or code[:6] not in known.index:
+        return "", "", ""
+    row = known.loc[code[:6]]
+    return str(row["province"]), str(row["city"]), str(row["district"])
+
+
+def reverse() -> tuple[str, list[Measure], str]:
+    """Score reverse geocoding against brute force, and measure it on a million points."""
+    city = gazetteer.build()
+    points = gazetteer.truth(city, per_kind=200).reverse
+    index = ReverseIndex.build(city.table, city.roads, city.divisions)
+    parts = []
+    for crs, part in points.groupby("crs"):
+        found = index.query(part["lon"].to_numpy(), part["lat"].to_numpy(), str(crs), at=part["at"].to_numpy().astype("datetime64[D]"))
+        parts.append(pd.concat([part.reset_index(drop=True), found.to_pandas()], axis=1))
+    both = pd.concat(parts)
+    inside = both[both["expected_code"].isna()]
+    rng = np.random.default_rng(0)
+    count = 1_000_000
+    home = city.table.column("lon").to_numpy(), city.table.column("lat").to_numpy()
+    at = rng.integers(0, len(home[0]), count)
+    lon, lat = home[0][at] + rng.normal(0, 3e-4, count), home[1][at] + rng.normal(0, 3e-4, count)
+    index.query(lon[:1000], lat[:1000])
+    _, wall, cpu = clocked(lambda: index.query(lon, lat, threads=2))
+    measures = [
+        Measure(
+            "reverse, division on the day right",
+            float((both["division_code"].fillna("") == both["expected_division_code"].fillna("")).mean()),
+        ),
+        Measure("reverse, nearest road right", float((inside["road_name"] == inside["expected_road"]).mean())),
+        Measure("reverse, nearest address right", float((inside["entity_id"] == inside["expected_id"]).mean())),
+        Measure(
+            "reverse, points per second, two threads, machine shared", count / wall, 150_000, peer="STRtree ~100 k/CPU-s, district only"
+        ),
+        Measure("reverse, points per CPU-second", count / cpu),
+    ]
+    return "Reverse", measures, ""
+
+
+def batch() -> tuple[str, list[Measure], str]:
+    """Match 100,000 rows against a million doors in one process."""
+    city = gazetteer.build(scale="medium", doors=1_000_000)
+    asked = pd.DataFrame(queries.faulty(city.base, gazetteer.SEED, 400, "gazetteer.batch"))
+    engine = engine_of(city)
+    texts = asked["query"].sample(100_000, replace=True, random_state=0).tolist()
+    del city
+    matches, wall, cpu = clocked(lambda: engine.match_many(texts))
+    few, _, few_cpu = clocked(lambda: engine.match_many(asked["query"].tolist()))
+    right = float(scoring.answers(asked, few)["is_right"].mean())
+    measures = [
+        Measure("batch, a million doors: rows per second", len(texts) / wall, 5000),
+        Measure("batch, a million doors: rows per CPU-second, each text once", len(asked) / few_cpu),
+        Measure("batch, a million doors: right", right),
+        Measure("batch, rows back", len(matches), len(texts)),
+        Measure(
+            "batch, largest memory of the process with generation",
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+            4.0,
+            is_least=False,
+            unit=" GiB",
+        ),
+    ]
+    return "Batch", measures, f"{len(set(texts)):,} different texts among {len(texts):,}; {cpu:.1f} CPU-seconds.\n"
+
+
+def write(title: str, measures: list[Measure], detail: str) -> None:
+    """Put a section into the score page, in place of its last state."""
+    text = DOCS.read_text("utf-8") if DOCS.exists() else "# Score of the address engine\n\nWritten by `python -m bench.address`.\n"
+    head, *sections = text.split("\n## ")
+    kept = {section.split("\n", 1)[0]: section.split("\n", 1)[1] for section in sections}
+    kept[title] = "\n" + scoring.markdown(measures) + ("\n" + detail if detail else "")
+    DOCS.write_text(head.rstrip() + "\n" + "".join(f"\n## {name}\n\n{body.strip()}\n" for name, body in kept.items()), "utf-8")
+
+
+def main() -> None:
+    from bench.address_sf import sanfrancisco
+
+    parts = {"score": score, "divisions": divisions, "reverse": reverse, "sanfrancisco": sanfrancisco, "batch": batch}
+    for name in sys.argv[1:] or parts:
+        title, measures, detail = parts[name]()
+        print(f"\n{title}\n{scoring.markdown(measures)}\n{detail}", flush=True)
+        if measures:
+            write(title, measures, detail)
+
+
+if __name__ == "__main__":
+    main()
