@@ -1,70 +1,42 @@
-"""Characters that look alike (形近字): pairs that writers and scanners confuse."""
+"""How alike two characters look (形近字): stroke order and four-corner code of the 6,763 characters of GB 2312.
+
+`strokes.csv` is taken from char-similar 0.0.2 (MIT licence, © yongzhuo): the strokes of a character in writing order as five kinds (1 横, 2 竖, 3 撇,
+4 点, 5 折) and the four digits of its corners (四角号码).
+"""
 
 from __future__ import annotations
 
+import csv
 import functools
+import io
+from dataclasses import dataclass
+from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
 
-_GROUPS = [
-    "未末",
-    "己已巳",
-    "土士",
-    "人入八",
-    "日曰",
-    "千干于",
-    "大太犬",
-    "白百自",
-    "田由甲申",
-    "天夫",
-    "王玉主",
-    "木本术",
-    "刀力",
-    "小少",
-    "万方",
-    "午牛",
-    "右石古",
-    "兰三",
-    "开井并",
-    "平乎",
-    "安妥",
-    "广厂",
-    "风凤",
-    "乌鸟",
-    "侯候",
-    "拔拨",
-    "晴睛清请情",
-    "淅浙",
-    "折拆",
-    "仑仓",
-    "令今",
-    "贝见",
-    "目且",
-    "往住佳",
-    "析折",
-    "抄炒",
-    "城诚",
-    "湖糊",
-    "洲州",
-    "塘糖搪",
-    "桥侨娇",
-    "荷何河",
-    "园圆",
-    "苑宛",
-    "阳阴",
-    "辛幸",
-    "宫官",
-    "栏拦",
-    "钓钩",
-    "冶治",
-    "享亨",
-    "候侯",
-]
+LONGEST = 32
+
+
+@dataclass(frozen=True)
+class Looks:
+    """`number[code point]` is a character's row (−1: none) in `strokes` (kinds, 0-padded), `count` (of strokes) and `corners` (4 digits)."""
+
+    number: NDArray[np.int32]
+    strokes: NDArray[np.uint8]
+    count: NDArray[np.int32]
+    corners: NDArray[np.uint8]
 
 
 @functools.cache
-def looks() -> NDArray[np.uint32]:
-    """Return the sorted pairs, each as lower code point × 65536 + higher."""
-    pairs = {(ord(a) << 16) | ord(b) for group in _GROUPS for a in group for b in group if a < b}
-    return np.array(sorted(pairs), dtype=np.uint32)
+def looks() -> Looks:
+    """Return the tables; read once per process from the package."""
+    rows = list(csv.DictReader(io.StringIO((files("transforms.address") / "strokes.csv").read_text("utf-8"))))
+    number = np.full(0x10000, -1, dtype=np.int32)
+    number[[ord(row["char"]) for row in rows]] = np.arange(len(rows), dtype=np.int32)
+    strokes = np.zeros((len(rows), LONGEST), dtype=np.uint8)
+    corners = np.full((len(rows), 4), 255, dtype=np.uint8)
+    for i, row in enumerate(rows):
+        strokes[i, : len(row["strokes"])] = [int(c) for c in row["strokes"][:LONGEST]]
+        corners[i, : len(row["corners"])] = [int(c) for c in row["corners"]]
+    return Looks(number, strokes, np.array([min(len(row["strokes"]), LONGEST) for row in rows], dtype=np.int32), corners)

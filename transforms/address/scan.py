@@ -87,9 +87,14 @@ class Lexicon:
         out, cost = np.empty((1024, 3), dtype=np.int32), np.empty(1024, dtype=np.float32)
         t = self.faulty
         n = _scan_faulty(
-            codes, s.first, s.second, s.typed, looks(), t.hashes, t.refs, t.starts, np.uint64(t.shift), self.chars, self.offsets, out, cost
+            codes, s.first, s.second, s.typed, _look_tables(), t.hashes, t.refs, t.starts, np.uint64(t.shift), self.chars, self.offsets, out, cost
         )
         return out[:n], cost[:n]
+
+
+def _look_tables() -> tuple[I32, NDArray[np.uint8], I32, NDArray[np.uint8]]:
+    tables = looks()
+    return tables.number, tables.strokes, tables.count, tables.corners
 
 
 def codes_of(text: str) -> NDArray[np.uint16]:
@@ -182,12 +187,38 @@ def _replace_cost(asked, named, first, second, typed, looks):  # type: ignore[no
     heard = a == b or (second[asked] >= 0 and second[asked] == b) or (second[named] >= 0 and second[named] == a)
     if heard:
         return 0.3 if typed[asked] or typed[named] else 0.2
-    low, high = min(asked, named), max(asked, named)
-    pair = np.uint32(low) << np.uint32(16) | np.uint32(high)
-    p = np.searchsorted(looks, pair)
-    if p < len(looks) and looks[p] == pair:
-        return 0.4 if typed[asked] or typed[named] else 0.25
-    return 9.0 if typed[asked] or typed[named] else 0.9
+    seen = _look_cost(asked, named, looks)
+    return seen + (0.15 if typed[asked] or typed[named] else 0.0) if seen < 0.9 else 9.0 if typed[asked] or typed[named] else 0.9
+
+
+@numba.njit(cache=True)
+def _look_cost(asked, named, looks):  # type: ignore[no-untyped-def]
+    """Return 0.25 to 0.45 for characters that look alike, else 0.9: edit distance of their strokes, and corners in common."""
+    number, strokes, count, corners = looks
+    a, b = number[asked], number[named]
+    if a < 0 or b < 0:
+        return 0.9
+    same = 0
+    for k in range(4):
+        same += corners[a, k] == corners[b, k]
+    n, m = count[a], count[b]
+    longest = max(n, m)
+    if abs(n - m) > 0.6 * longest:
+        return 0.9
+    row = np.arange(m + 1)
+    for i in range(n):
+        diagonal = row[0]
+        row[0] = i + 1
+        for j in range(m):
+            above = row[j + 1]
+            row[j + 1] = min(diagonal + (strokes[a, i] != strokes[b, j]), above + 1, row[j] + 1)
+            diagonal = above
+    alike = 1.0 - row[m] / longest
+    if alike >= 0.7 or 0.6 * alike + 0.1 * same >= 0.65 or (row[m] <= 2 and alike >= 0.5):
+        return 0.25
+    if alike >= 0.6 and same >= 2:
+        return 0.35
+    return 0.45 if alike >= 0.4 and same >= 3 else 0.9
 
 
 @numba.njit(cache=True)
@@ -197,7 +228,7 @@ def fault_cost(asked, named, first, second, typed, looks):  # type: ignore[no-un
     cost = np.full((n + 1, m + 1), 9.0, dtype=np.float32)
     cost[0, 0] = 0.0
     for i in range(n + 1):
-        for j in range(m + 1):
+        for j in range(max(0, i - 2), min(m, i + 2) + 1):
             best = cost[i, j]
             if i and j:
                 best = min(best, cost[i - 1, j - 1] + _replace_cost(asked[i - 1], named[j - 1], first, second, typed, looks))
@@ -209,8 +240,8 @@ def fault_cost(asked, named, first, second, typed, looks):  # type: ignore[no-un
                 c = asked[i - 1]
                 repeated = c >= 128 and ((i > 1 and asked[i - 2] == c) or (i < n and asked[i] == c))
                 best = min(best, cost[i - 1, j] + (0.2 if repeated else 9.0 if typed[c] else 0.6))
-            if i > 1 and j > 1 and asked[i - 1] == named[j - 2] and asked[i - 2] == named[j - 1] and asked[i - 1] != asked[i - 2]:
-                if not (asked[i - 1] < 128 or asked[i - 2] < 128):
+            if i > 1 and j > 1 and asked[i - 1] == named[j - 2] and asked[i - 2] == named[j - 1]:
+                if asked[i - 1] != asked[i - 2] and asked[i - 1] >= 128 and asked[i - 2] >= 128:  # noqa: SIM102 - compiled loop
                     best = min(best, cost[i - 2, j - 2] + 0.3)
             cost[i, j] = best
     return cost[n, m]
