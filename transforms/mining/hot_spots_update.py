@@ -1,0 +1,80 @@
+"""Emerging hot spots after a change: only what a changed event can have touched is computed again, and the result is that of a full run.
+
+The change feed of the events gives the cells to which changed events belong now or belonged before. Their bins are aggregated anew; all other
+bins are taken over. The sums of neighbourhoods are added up again for the cells around a bin that is not what it was; the others keep
+theirs. What depends on the whole cube by definition is not local and is redone for all, in one pass over the bins: mean, standard
+deviation, the rank that limits the false discovery rate, and so z, signs, trend and category.
+
+The steps must stay the same: the rule names its period (`from_at`, `to_at`), or the caller knows that first and last event have not moved.
+A cube with other borders of steps is refused with SY-N063.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.messages import SanyuError
+from transforms.mining.cells import Ints
+from transforms.mining.cube import Bins, Cube, cube_of_bins
+from transforms.mining.cube_time import Instants
+from transforms.mining.hot_spots import HotSpots, LocalSums, judged, local_sums
+
+
+def updated_cube(cube: Cube, changed: npt.NDArray[Any], fresh: Bins | None, edges: Instants, borders: Any = None) -> Cube:
+    """Return the cube in which the cells with the ids `changed` have the bins `fresh` (None: no event is left in them).
+
+    `fresh` are all bins of these cells, from `cube.bins_of_events` over their events with `edges=cube.edges`. For divisions `borders` as for
+    a new cube. SY-N063 where `edges` are not those of the cube, SY-N064 where nothing is left.
+    """
+    if not np.array_equal(edges, cube.edges):
+        raise SanyuError("SY-N063", argument="edges", value=f"{edges[0]} … {edges[-1]}", expected="the steps of the cube; run it anew")
+    kept = ~np.isin(cube.cells.ids.astype(str), np.asarray(changed).astype(str))
+    row, step = np.nonzero((cube.counts > 0) & kept[:, None])
+    old = (step, cube.values[row, step], cube.counts[row, step])
+    new = (fresh.steps, fresh.values, fresh.counts) if fresh else (step[:0], old[1][:0], old[2][:0])
+    steps, values, counts = (np.concatenate(pair) for pair in zip(old, new, strict=True))
+    cells = cube.cells
+    if not cells.columns.size:
+        codes = np.concatenate([cells.ids[row], fresh.codes if fresh and fresh.codes is not None else cells.ids[:0]])
+        return cube_of_bins(cube.rule, edges, Bins(steps, values, counts, codes=codes), borders)
+    columns, rows = cells.columns[row], cells.rows[row]
+    if fresh and fresh.columns is not None and fresh.rows is not None:
+        columns, rows = np.concatenate([columns, fresh.columns]), np.concatenate([rows, fresh.rows])
+    return cube_of_bins(cube.rule, edges, Bins(steps, values, counts, columns, rows))
+
+
+def updated_hot_spots(before: HotSpots, cube: Cube) -> tuple[HotSpots, int]:
+    """Return the hot spots of the new cube, and the number of cells whose neighbourhood sums were computed again."""
+    old = {cell: n for n, cell in enumerate(before.cube.cells.ids.tolist())}
+    origin = np.array([old.get(cell, -1) for cell in cube.cells.ids.tolist()], dtype=np.int64)
+    starts, others = before.rule.around(cube)
+    same = origin >= 0
+    same[same] = _equal_rows(cube.values[same], before.cube.values[origin[same]])
+    dirty = _around(~same, starts, others)
+    gone = np.ones(len(before.cube.cells), dtype=bool)
+    gone[origin[origin >= 0]] = False
+    if gone.any():
+        once = _around(gone, *before.rule.around(before.cube))
+        dirty |= np.where(origin >= 0, once[np.maximum(origin, 0)], True)
+    rows = np.flatnonzero(dirty)
+    totals, sizes = before.local.totals[np.maximum(origin, 0)], before.local.sizes[np.maximum(origin, 0)]
+    anew = local_sums(cube.values, starts, others, before.rule.steps_back, rows)
+    totals[rows], sizes[rows] = anew.totals, anew.sizes
+    return judged(cube, before.rule, LocalSums(totals, sizes)), len(rows)
+
+
+def _equal_rows(a: Any, b: Any) -> npt.NDArray[np.bool_]:
+    """Tell which rows are equal, NaN counting as equal to NaN."""
+    equal: npt.NDArray[np.bool_] = ((a == b) | (np.isnan(a) & np.isnan(b))).all(axis=1)
+    return equal
+
+
+def _around(marked: npt.NDArray[np.bool_], starts: Ints, others: Ints) -> npt.NDArray[np.bool_]:
+    """Return the cells that have a marked one in their neighbourhood."""
+    owner = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    near = np.zeros(len(starts) - 1, dtype=bool)
+    near[owner[marked[others]]] = True
+    return near

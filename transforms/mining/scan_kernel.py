@@ -1,0 +1,187 @@
+"""Kernels of the space-time scan: the best cylinder of each centre, and the best of all under many permutations.
+
+Two facts keep it small, both for the Poisson and the permutation model. A window that begins or ends on a day without a case in the zone
+is beaten by the shorter one (fewer expected, as many found). A zone that has grown by places without a case in the window is beaten by the
+smaller zone. So a centre's places are added from near to far, and only windows between days with cases that hold a day of a case just added
+are looked at. Under permutations a window is first held against the largest expectation with which its count could still win.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit, prange
+
+from transforms.mining.permute import _fill, _split
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+_11 = np.uint64(11)
+
+
+@njit(cache=True)
+def ratio(found: float, expected: float, total: float) -> Any:
+    """Return the log likelihood ratio of a cylinder with more found than expected, else 0 (Kulldorff 1997)."""
+    if found <= expected or expected <= 0.0:
+        return 0.0
+    inside = found * math.log(found / expected)
+    outside = (total - found) * math.log((total - found) / (total - expected)) if found < total else 0.0
+    return inside + outside
+
+
+@njit(cache=True)
+def _limit(found: float, total: float, best: float) -> Any:
+    """Return the expectation below which a count beats `best` (bisection; the ratio falls as the expectation grows)."""
+    low, high = 0.0, found
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        if ratio(found, middle, total) > best:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+@njit(cache=True)
+def _scan_centre(
+    near: Any, groups: Any, starts: Ints, days: Any, weight: Floats, elapsed: Floats, rate: float, longest: int, last_only: bool, most: float,
+    limits: Floats, versions: Ints, state: Floats, seen: Ints, counts: Ints, fresh: Ints, out: Floats,
+) -> Any:  # fmt: skip
+    """Look at all cylinders of one centre; `state` holds total, best so far and its version, `out` the best cylinder if it is better.
+
+    `near` are the places from near to far, `groups` tells where a distance ends; the cases of place i are `days[starts[i]:starts[i+1]]`;
+    `weight` is what a place adds to the expectation, `elapsed` what the days before add, `rate` their scale.
+    """
+    used, new, zone = 0, 0, 0.0
+    final = len(elapsed) - 2
+    for k in range(len(near)):
+        place = near[k]
+        if place < 0:
+            break
+        zone += weight[place]
+        if zone > most:
+            break
+        for c in range(starts[place], starts[place + 1]):
+            day = days[c]
+            at = np.searchsorted(seen[:used], day)
+            if at < used and seen[at] == day:
+                counts[at] += 1
+            else:
+                for m in range(used, at, -1):
+                    seen[m], counts[m] = seen[m - 1], counts[m - 1]
+                seen[at], counts[at] = day, 1
+                used += 1
+            fresh[new] = day
+            new += 1
+        if not groups[k] or new == 0:
+            continue
+        for f in range(new):
+            here = np.searchsorted(seen[:used], fresh[f])
+            before = 0
+            for i in range(here, -1, -1):
+                first = seen[i]
+                if (final if last_only else seen[here]) - first >= longest:
+                    break
+                before += counts[i]
+                found = before
+                for j in range(here, used):
+                    if j > here:
+                        found += counts[j]
+                    if last_only and j < used - 1:
+                        continue
+                    end = final if last_only else seen[j]
+                    if end - first >= longest:
+                        break
+                    expected = zone * (elapsed[end + 1] - elapsed[first]) * rate
+                    if versions[found] != int(state[2]):
+                        limits[found], versions[found] = _limit(float(found), state[0], state[1]), int(state[2])
+                    if expected < limits[found]:
+                        value = ratio(float(found), expected, state[0])
+                        if value > state[1]:
+                            state[1], state[2] = value, state[2] + 1.0
+                            out[0], out[1], out[2], out[3], out[4], out[5] = value, k, first, end, found, expected
+        new = 0
+
+
+@njit(cache=True, parallel=True)
+def best_of_centres(
+    near: Any, groups: Any, starts: Ints, days: Any, weight: Floats, elapsed: Floats, rate: float, longest: int, last_only: bool, most: float
+) -> Any:  # fmt: skip
+    """Return for each centre its best cylinder: ratio, last place in `near`, first and last day, cases found and expected."""
+    best = np.zeros((near.shape[0], 6))
+    total = len(days)
+    for centre in prange(near.shape[0]):
+        limits, versions = np.zeros(total + 1), np.full(total + 1, -1)
+        state = np.array([float(total), 0.0, 0.0])
+        seen, counts, fresh = np.empty(len(elapsed), np.int64), np.empty(len(elapsed), np.int64), np.empty(total, np.int64)
+        _scan_centre(
+            near[centre], groups[centre], starts, days, weight, elapsed, rate, longest, last_only, most, limits, versions, state, seen, counts,
+            fresh, best[centre],
+        )  # fmt: skip
+    return best
+
+
+@njit(cache=True, parallel=True)
+def best_of_permutations(
+    near: Any, groups: Any, starts: Ints, days: Any, weight: Floats, elapsed: Floats, rate: float, longest: int, last_only: bool, most: float,
+    seed: np.uint64, numbers: Ints, sides: Any,
+) -> Any:  # fmt: skip
+    """Return the greatest ratio of each permutation of the cases' days (space-time permutation model)."""
+    best = np.zeros(len(numbers))
+    total = len(days)
+    for p in prange(len(numbers)):
+        image, moved = np.empty(total, np.int64), np.empty(total, np.int64)
+        _fill(seed, numbers[p], total, sides[0], sides[1], image)
+        for c in range(total):
+            moved[c] = days[image[c]]
+        best[p] = _best(near, groups, starts, moved, weight, elapsed, rate, longest, last_only, most)
+    return best
+
+
+@njit(cache=True, parallel=True)
+def best_of_draws(
+    near: Any, groups: Any, cases: int, weight: Floats, elapsed: Floats, rate: float, longest: int, last_only: bool, most: float,
+    seed: np.uint64, numbers: Ints,
+) -> Any:  # fmt: skip
+    """Return the greatest ratio of each draw of as many cases from the expectations (Poisson model, given the total)."""
+    best = np.zeros(len(numbers))
+    places = len(weight)
+    until = np.cumsum(weight)
+    for p in prange(len(numbers)):
+        state = _split(_split(seed) ^ np.uint64(numbers[p]))
+        where, when = np.empty(cases, np.int64), np.empty(cases, np.int64)
+        starts = np.zeros(places + 1, np.int64)
+        for c in range(cases):
+            first, second = _split(state ^ _split(np.uint64(2 * c))), _split(state ^ _split(np.uint64(2 * c + 1)))
+            u = float(first >> _11) * (1.0 / 9007199254740992.0) * until[-1]
+            v = float(second >> _11) * (1.0 / 9007199254740992.0) * elapsed[-1]
+            where[c] = min(np.searchsorted(until, u, side="right"), places - 1)
+            when[c] = min(np.searchsorted(elapsed, v, side="right") - 1, len(elapsed) - 2)
+            starts[where[c] + 1] += 1
+        for i in range(places):
+            starts[i + 1] += starts[i]
+        at, days = starts.copy(), np.empty(cases, np.int64)
+        for c in range(cases):
+            days[at[where[c]]] = when[c]
+            at[where[c]] += 1
+        best[p] = _best(near, groups, starts, days, weight, elapsed, rate, longest, last_only, most)
+    return best
+
+
+@njit(cache=True)
+def _best(
+    near: Any, groups: Any, starts: Ints, days: Any, weight: Floats, elapsed: Floats, rate: float, longest: int, last_only: bool, most: float
+) -> Any:  # fmt: skip
+    total = len(days)
+    limits, versions = np.zeros(total + 1), np.full(total + 1, -1)
+    state, out = np.array([float(total), 0.0, 0.0]), np.zeros(6)
+    seen, counts, fresh = np.empty(len(elapsed), np.int64), np.empty(len(elapsed), np.int64), np.empty(total, np.int64)
+    for centre in range(near.shape[0]):
+        _scan_centre(
+            near[centre], groups[centre], starts, days, weight, elapsed, rate, longest, last_only, most, limits, versions, state, seen, counts,
+            fresh, out,
+        )  # fmt: skip
+    return state[1]
