@@ -47,11 +47,20 @@ def is_here(frame: Any, tile_m: float | None) -> bool:
     return here
 
 
-def batches(t: Floats, order: Ints, count: int, seed: int) -> Iterator[Floats]:
-    """Yield permuted times, points in `order` × up to LANES permutations, for all permutations 0 … count-1."""
+def images(size: int, count: int, seed: int) -> Iterator[Ints]:
+    """Yield the images of 0 … size-1 under the permutations 0 … count-1, up to LANES rows at a time."""
     for first in range(0, count, LANES):
-        images = keyed(seed, np.arange(first, min(first + LANES, count)), len(t))
-        yield np.ascontiguousarray(t[images[:, order]].T)
+        yield keyed(seed, np.arange(first, min(first + LANES, count)), size)
+
+
+def batches(t: Floats, order: Ints, count: int, seed: int, *, given: bool = False) -> Iterator[Floats]:
+    """Yield permuted times, points in `order` × up to LANES permutations, for all `count`; with `given` the times as they are first."""
+    head = np.arange(len(t))[None, :]
+    if given and not count:
+        yield np.ascontiguousarray(t[head[:, order]].T)
+    for number, image in enumerate(images(len(t), count, seed)):
+        rows = np.concatenate([head, image]) if given and number == 0 else image
+        yield np.ascontiguousarray(t[rows[:, order]].T)
 
 
 def upper_p(simulated: Any, statistic: float) -> float | None:

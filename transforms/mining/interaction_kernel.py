@@ -266,8 +266,8 @@ def in_both(near: Any, soon: Any, image: Any) -> int:  # pragma: no cover
 
 
 @njit(cache=True, parallel=True)
-def cross(x: Any, y: Any, times: Any, first: int, end: int, space: Any, time: Any) -> Any:  # pragma: no cover
-    """Return for each point of a range the sums over later points: σ, σ², τ, τ² of column 0, and στ for each column of `times`.
+def cross(x: Any, y: Any, times: Any, first: int, end: int, space: Any, time: Any, whole: bool) -> Any:  # pragma: no cover
+    """Return for each point of a range the sums over later points: σ, σ², τ, τ² of column 0 (if `whole`), στ of each column of `times`.
 
     σ = (d + space[0]) ** space[1], τ = (|Δt| + time[0]) ** time[1].
     """
@@ -278,17 +278,19 @@ def cross(x: Any, y: Any, times: Any, first: int, end: int, space: Any, time: An
             dx, dy = x[q] - x[p], y[q] - y[p]
             far = np.sqrt(dx * dx + dy * dy) + space[0]
             sigma = 1.0 / far if space[1] == -1.0 else far ** space[1]
-            mine[0] += sigma
-            mine[1] += sigma * sigma
             if time[1] == -1.0:
                 for k in range(times.shape[1]):
                     mine[4 + k] += sigma / (abs(times[q, k] - times[p, k]) + time[0])
             else:
                 for k in range(times.shape[1]):
                     mine[4 + k] += sigma * (abs(times[q, k] - times[p, k]) + time[0]) ** time[1]
-            tau = (abs(times[q, 0] - times[p, 0]) + time[0]) ** time[1]
-            mine[2] += tau
-            mine[3] += tau * tau
+            if whole:
+                lag = abs(times[q, 0] - times[p, 0]) + time[0]
+                tau = 1.0 / lag if time[1] == -1.0 else lag ** time[1]
+                mine[0] += sigma
+                mine[1] += sigma * sigma
+                mine[2] += tau
+                mine[3] += tau * tau
     return out
 
 

@@ -10,11 +10,10 @@ import numpy as np
 from schemas.messages import SanyuError
 from transforms.mining import sums
 from transforms.mining.frames import Way, note
-from transforms.mining.interaction import batches, events
+from transforms.mining.interaction import batches, events, images
 from transforms.mining.interaction_kernel import cross, in_both, time_neighbours
 from transforms.mining.interaction_time import reach
 from transforms.mining.knox import summary
-from transforms.mining.permute import permutation
 from transforms.mining.tool import tool
 from transforms.mining.weights_tree import Tree
 
@@ -52,11 +51,11 @@ def mantel(
     if factor != 1.0:
         t = t / (factor * time_unit_s)
     space, lag = np.array([space_constant, space_power]), np.array([time_constant, time_power])
-    order = np.arange(len(x))
-    first = _sums(x, y, t[:, None], space, lag)
-    products = [first[4]]
-    for lanes in batches(t, order, permutations, seed):
-        products.extend(_sums(x, y, lanes, space, lag)[4:])
+    first, products = [0.0], []
+    for number, lanes in enumerate(batches(t, np.arange(len(x)), permutations, seed, given=True)):
+        found = _sums(x, y, lanes, space, lag, number == 0)
+        first = first if number else found
+        products.extend(found[4:])
     pairs = len(x) * (len(x) - 1) // 2
     spread_s, spread_t = (first[1] - first[0] ** 2 / pairs), (first[3] - first[2] ** 2 / pairs)
     for what, spread, level in (("distance", spread_s, first[1]), ("lag", spread_t, first[3])):
@@ -66,9 +65,9 @@ def mantel(
     return summary(frame, "mantel", values[0], 0.0, np.array(values[1:]), len(x), seed)
 
 
-def _sums(x: Any, y: Any, times: Any, space: Any, lag: Any) -> list[float]:
+def _sums(x: Any, y: Any, times: Any, space: Any, lag: Any, whole: bool) -> list[float]:
     """Return the sums of `cross` over all pairs, exact over the rows' own sums."""
-    rows = np.concatenate([cross(x, y, times, at, min(at + BLOCK, len(x)), space, lag) for at in range(0, len(x), BLOCK)])
+    rows = np.concatenate([cross(x, y, times, at, min(at + BLOCK, len(x)), space, lag, whole) for at in range(0, len(x), BLOCK)])
     return [sums.exact(column) for column in rows.T]
 
 
@@ -86,5 +85,5 @@ def jacquez(frame: Any, time: str, *, k: int = 3, permutations: int = 999, seed:
     soon, n = time_neighbours(t, k), len(x)
     near = np.ascontiguousarray(near).reshape(n, k)
     statistic = int(in_both(near, soon, np.arange(n)))
-    drawn = np.array([in_both(near, soon, permutation(seed, p, n)) for p in range(permutations)], np.int64)
+    drawn = np.array([in_both(near, soon, row) for image in images(n, permutations, seed) for row in image], np.int64)
     return summary(frame, "jacquez", statistic, n * k * k / (n - 1), drawn, n, seed)
