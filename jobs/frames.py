@@ -19,7 +19,7 @@ from schemas.stamp import table_fields
 from transforms.conform.mapping import plan_mapping
 from transforms.stamp.division import Division
 from transforms.stamp.space import SpacePlan
-from transforms.stamp.stamp import Delivered, row_hash_sql, stamped, without_repeats
+from transforms.stamp.stamp import Delivered, marked, repeated, row_hash_sql, stamped
 
 
 @dataclass(frozen=True)
@@ -77,22 +77,20 @@ class Counts:
 class Screening:
     """The stamped and checked rows of one target, held in Spark's storage until released."""
 
-    def __init__(self, rows: DataFrame, duplicates: DataFrame) -> None:
-        self._held = rows.withColumn("is_duplicate", F.lit(False)).unionByName(
-            duplicates.withColumn("is_duplicate", F.lit(True)), allowMissingColumns=True
-        )
-        self._held = self._held.persist()
-        self.good = self._held.where("not is_duplicate and size(errors) = 0")
-        self.rejected = self._held.where("not is_duplicate and size(errors) > 0")
+    def __init__(self, rows: DataFrame, held: Sequence[DataFrame] = ()) -> None:
+        self._rows = rows
+        self._held = tuple(held)
+        self.good = rows.where("not is_duplicate and size(errors) = 0")
+        self.rejected = rows.where("not is_duplicate and size(errors) > 0")
         # A rejected row's thing has not ended. The key of a near-duplicate that gave way has: which of a pair gives way can differ between
         # deliveries, and the one kept is then matched with the entity that the other was.
-        self.keys = self._held.where("source_key is not null and not is_duplicate").select("source_key").distinct()
+        self.keys = rows.where("source_key is not null and not is_duplicate").select("source_key").distinct()
 
     def counts(self) -> Counts:
         """Count everything in one pass."""
         kind = F.expr("case when is_duplicate then 'duplicate' when size(errors) > 0 then 'rejected' else 'good' end")
         found = (
-            self._held.select(
+            self._rows.select(
                 kind.alias("kind"),
                 F.expr("errors[0].code || ' ' || errors[0].field || ' ' || errors[0].check").alias("reason"),
                 F.expr("transform(warnings, w -> w.field || ' ' || w.check)").alias("warned"),
@@ -112,7 +110,8 @@ class Screening:
         return Counts(sum(by_kind.values()), by_kind["good"], by_kind["rejected"], by_kind["duplicate"], reasons, warnings)
 
     def release(self) -> None:
-        self._held.unpersist()
+        for frame in self._held:
+            frame.unpersist()
 
 
 @dataclass(frozen=True)
@@ -147,19 +146,21 @@ def screen(raw: DataFrame, target: Target, batch: Delivered) -> Screening:
     """Stamp and check a batch's raw rows for one target, and set duplicates aside."""
     contract, into = target.contract, target.into
     mapping = plan_mapping(target.source, into, contract, target.known_columns)
-    rows = screened(stamped(raw, mapping, target.space, batch), contract, target.waived)
+    rows = screened(stamped(raw, mapping, target.space, batch), contract, target.waived).persist()
+    held = [rows]
     if into.match_sheet_edges_m is not None:
         from transforms.entity.edges import matched_edges
 
-        rows = matched_edges(rows.persist(), into.match_sheet_edges_m).withColumn("row_hash", F.expr(row_hash_sql(contract)))
-    rows, repeats = without_repeats(rows, newest_wins=into.order_by is not None)
+        rows = matched_edges(rows, into.match_sheet_edges_m).withColumn("row_hash", F.expr(row_hash_sql(contract))).persist()
+        held.append(rows)
+    # Everything beyond reads the held rows again and joins what is found, which is little, to them: the rows are never shuffled whole.
+    rows = marked(rows, repeated(rows, newest_wins=into.order_by is not None).toArrow())
     if into.near_duplicate_iou is not None and contract.geometry and contract.geometry.kind is GeometryKind.POLYGON:
         from transforms.entity.duplicates import near_duplicates
 
-        marked = near_duplicates(rows.persist(), into.near_duplicate_iou)
-        repeats = repeats.unionByName(marked.where("duplicate_of is not null").drop("duplicate_of"), allowMissingColumns=True)
-        rows = marked.where("duplicate_of is null").drop("duplicate_of")
-    return Screening(rows, repeats)
+        near = near_duplicates(rows, into.near_duplicate_iou)
+        rows = near.withColumn("is_duplicate", F.expr("is_duplicate or duplicate_of is not null")).drop("duplicate_of")
+    return Screening(rows, held)
 
 
 def to_quarantine(screening: Screening, raw: DataFrame, contract: Contract, run_id: str, recorded_at: str) -> DataFrame:

@@ -61,6 +61,8 @@ def spark_conf(settings: Settings) -> dict[str, str]:
         "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
         "spark.sql.shuffle.partitions": str(settings.shuffle_partitions),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
+        # What is held between two passes is read once or twice: trying out encodings costs more than it saves, and what is too big spills.
+        "spark.sql.inMemoryColumnarStorage.compressed": "false",
         # About 16 MB a batch at 1 KB a geometry.
         "spark.sql.execution.arrow.maxRecordsPerBatch": "16384",
         # INT96, the default, has no statistics and is read as nanoseconds by others.

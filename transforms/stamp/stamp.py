@@ -22,6 +22,7 @@ from transforms.stamp.versions import Instants
 BESIDE = ("file_name", "row_number", "feature_id", "order_by", "errors", "geometry_notes")
 TIME_CODES = {"year": "yyyy", "month": "yyyyMM", "day": "yyyyMMdd", "second": "yyyyMMddHHmmss"}
 BEIJING = "+08:00"
+BROADCAST_ROWS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -127,18 +128,37 @@ def row_hash_sql(contract: Contract) -> str:
     return f"md5(concat(cast(concat_ws('\\u001f', {', '.join(texts) or repr('')}) as binary){geometry}))"
 
 
-def without_repeats(frame: DataFrame, *, newest_wins: bool) -> tuple[DataFrame, DataFrame]:
-    """Split rows with one key into the winner and the rest: (rows, duplicates).
+def repeated(frame: DataFrame, *, newest_wins: bool) -> DataFrame:
+    """Return the good rows whose key another good row has too, but for the winner: `file_name, row_number, is_equal`.
 
-    Of rows with one `source_key` the one with the largest `order_by` wins, then the first by file and row. The others are duplicates if
-    their content is equal or `newest_wins`; otherwise they stay among the rows, rejected with SY-Q006.
+    Of rows with one `source_key` the one with the largest `order_by` wins, then the first by file and row. `is_equal` tells that a row is a
+    duplicate: its content is that of the winner, or `newest_wins`; other rows contradict the winner (SY-Q006). Keys are counted by their
+    64-bit hashes first, so that only rows with a common hash, in most deliveries none, are sorted. Reads the frame twice (persist it).
     """
-    order = Window.partitionBy("source_key").orderBy(
-        F.size("errors") > 0, *([F.col("order_by").desc_nulls_last()] if newest_wins else []), "file_name", "row_number"
+    keyed = frame.where("source_key is not null and size(errors) = 0").select(
+        F.xxhash64("source_key").alias("key_hash"), "source_key", "order_by", "file_name", "row_number", "row_hash"
     )
-    ranked = frame.withColumn("rank", F.row_number().over(order)).withColumn("winner_hash", F.first("row_hash").over(order))
-    repeat = (F.col("rank") > 1) & F.col("source_key").isNotNull() & (F.size("errors") == 0)
-    equal = F.lit(True) if newest_wins else F.col("row_hash") == F.col("winner_hash")
+    several = keyed.groupBy("key_hash").count().where("count > 1").select("key_hash")
+    order = Window.partitionBy("source_key").orderBy(*([F.col("order_by").desc_nulls_last()] if newest_wins else []), "file_name", "row_number")
+    ranked = keyed.join(several, "key_hash", "left_semi").select(
+        "file_name",
+        "row_number",
+        F.row_number().over(order).alias("rank"),
+        (F.lit(True) if newest_wins else F.col("row_hash") == F.first("row_hash").over(order)).alias("is_equal"),
+    )
+    return ranked.where("rank > 1").drop("rank")
+
+
+def marked(frame: DataFrame, marks: pa.Table) -> DataFrame:
+    """Add `is_duplicate` to the rows, and the error SY-Q006 to those that contradict another row of their key; `marks` are of `repeated`."""
+    if not marks.num_rows:
+        return frame.withColumn("is_duplicate", F.lit(False))
+    noted = frame.sparkSession.createDataFrame(marks)
+    noted = F.broadcast(noted) if marks.num_rows <= BROADCAST_ROWS else noted
     conflict = F.expr(f"array({error_sql('source_key', 'unique', 'SY-Q006', 'source_key')})")
-    rows = ranked.where(~(repeat & equal)).withColumn("errors", F.when(repeat, F.concat("errors", conflict)).otherwise(F.col("errors")))
-    return rows.drop("rank", "winner_hash"), ranked.where(repeat & equal).drop("rank", "winner_hash")
+    return (
+        frame.join(noted, ["file_name", "row_number"], "left")
+        .withColumn("errors", F.when(~F.col("is_equal"), F.concat("errors", conflict)).otherwise(F.col("errors")))
+        .withColumn("is_duplicate", F.coalesce("is_equal", F.lit(False)))
+        .drop("is_equal")
+    )
