@@ -69,9 +69,8 @@ def score() -> tuple[str, list[Measure], str]:
     table = scoring.by_kind(judged)
     lines = ["| kind | queries | right | other thing given | class right | coordinate |", "|---|---|---|---|---|---|"]
     for row in table.itertuples():
-        lines.append(
-            f"| {row.kind} | {row.queries} | {row.is_right:.3f} | {row.is_neighbour:.3f} | {row.is_class_right:.3f} | {row.has_coordinate:.3f} |"
-        )
+        shares = (row.is_right, row.is_neighbour, row.is_class_right, row.has_coordinate)
+        lines.append(f"| {row.kind} | {row.queries} | " + " | ".join(f"{share:.3f}" for share in shares) + " |")
     return "Demo city", measures, "\n".join(lines) + "\n"
 
 

@@ -1,0 +1,168 @@
+"""House numbers along the streets of a grid city: known doors, numbers at crossings learnt from parallel streets, places in between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+Floats = npt.NDArray[np.float64]
+BEYOND_M = 250.0  # how far past the last known number a street is still counted on
+NEAR_M = 900.0  # how far along a cross street its number is looked for
+OFF_HUNDRED = 30.0
+PARALLEL = np.cos(np.radians(20.0))
+
+
+@dataclass
+class NumberedStreet:
+    """A street in metres with its long axis: `at` and `numbers` are what is known along it, `rising` its numbers' sense on the axis."""
+
+    line: Any
+    origin: Floats
+    axis: Floats
+    at: Floats
+    numbers: Floats
+
+    @classmethod
+    def of(cls, line: Any, doors_xy: Floats, numbers: Floats) -> NumberedStreet:
+        """Make a street from its line (metres) and the doors known on it, shape (n, 2); doors over 150 m off it are left out."""
+        xy = shapely.get_coordinates(shapely.segmentize(line, 20.0))
+        origin = xy.mean(axis=0)
+        axis = np.linalg.svd(xy - origin, full_matrices=False)[2][0]
+        near = shapely.distance(line, shapely.points(doors_xy)) < 150.0 if len(numbers) else np.zeros(0, bool)
+        street = cls(line, origin, axis, np.empty(0), np.empty(0))
+        street.learn((doors_xy[near] - origin) @ axis if near.any() else np.empty(0), numbers[near].astype(float))
+        return street
+
+    def learn(self, at: Floats, numbers: Floats) -> None:
+        """Take more known numbers in, and keep those that rise or fall with the axis: the longest such chain."""
+        at, numbers = np.concatenate([self.at, at]), np.concatenate([self.numbers, numbers])
+        order = np.argsort(at, kind="stable")
+        at, numbers = at[order], numbers[order]
+        if len(at) > 2:
+            kept = max((_rising(numbers), _rising(-numbers)), key=len)
+            at, numbers = at[kept], numbers[kept]
+        self.at, self.numbers = at, numbers
+
+    def number_at(self, at: float) -> float | None:
+        """Return the number that stands at a place on the axis, None outside of what is known."""
+        if len(self.at) < 2 or not self.at[0] - 60 <= at <= self.at[-1] + 60:
+            return None
+        return float(np.interp(at, self.at, self.numbers))
+
+    def place_of(self, number: int) -> Floats | None:
+        """Return the place (metres) of a number on the street's line; None where it is too far from what is known."""
+        if len(self.at) < 2 or self.numbers[0] == self.numbers[-1]:
+            return None
+        order = np.argsort(self.numbers, kind="stable")
+        numbers, at = self.numbers[order], self.at[order]
+        if numbers[0] <= number <= numbers[-1]:
+            goal = float(np.interp(number, numbers, at))
+        else:
+            slope = (at[-1] - at[0]) / (numbers[-1] - numbers[0])
+            end = 0 if number < numbers[0] else -1
+            beyond = (number - numbers[end]) * slope
+            if abs(beyond) > BEYOND_M:
+                return None
+            goal = float(at[end] + beyond)
+        return self.point_at(goal)
+
+    def sense(self) -> float:
+        """Return +1 where numbers rise along the axis, −1 where they fall."""
+        return 1.0 if self.numbers[-1] >= self.numbers[0] else -1.0
+
+    def sides(self, xy: Floats) -> Floats:
+        """Return +1 for places left of the axis, −1 right of it, 0 within 4 m of the line."""
+        feet = shapely.line_locate_point(self.line, shapely.points(xy)) if shapely.get_type_id(self.line) == 1 else None
+        middle = self.origin + np.outer((xy - self.origin) @ self.axis, self.axis)
+        if feet is not None:
+            middle = shapely.get_coordinates(shapely.line_interpolate_point(self.line, feet))
+        off = (xy - middle) @ np.array([-self.axis[1], self.axis[0]])
+        return np.asarray(np.where(np.abs(off) < 4.0, 0.0, np.sign(off)))
+
+    def point_at(self, at: float) -> Floats | None:
+        """Return the middle of where the line stands at a place on the axis; None past its ends."""
+        normal = np.array([-self.axis[1], self.axis[0]])
+        centre = self.origin + at * self.axis
+        across = shapely.intersection(self.line, shapely.LineString([centre - normal * 5000, centre + normal * 5000]))
+        if shapely.is_empty(across):
+            near = shapely.get_coordinates(
+                shapely.line_interpolate_point(self.line, shapely.line_locate_point(self.line, shapely.Point(centre)))
+            )
+            return near[0] if len(near) and np.hypot(*(near[0] - centre)) < 200.0 else None
+        return np.asarray(shapely.get_coordinates(across).mean(axis=0))
+
+
+def _rising(values: Floats) -> npt.NDArray[np.int64]:
+    """Return the positions of the longest chain that never falls."""
+    best = np.ones(len(values), np.int64)
+    before = np.full(len(values), -1, np.int64)
+    for i in range(1, len(values)):
+        below = np.flatnonzero(values[:i] <= values[i])
+        if len(below):
+            k = below[best[below].argmax()]
+            best[i], before[i] = best[k] + 1, k
+    chain = [int(best.argmax())]
+    while before[chain[-1]] >= 0:
+        chain.append(int(before[chain[-1]]))
+    return np.array(chain[::-1])
+
+
+def learn_from_parallels(streets: dict[str, NumberedStreet]) -> None:
+    """Give streets the numbers of their crossings: what the nearest parallel streets have at the same cross street, to the full hundred.
+
+    In a grid city a block begins a new hundred at the cross street, on every street that crosses it.
+    """
+    keys = [key for key, street in streets.items() if not shapely.is_empty(street.line)]
+    lines = np.array([streets[key].line for key in keys], dtype=object)
+    pairs = shapely.STRtree(lines).query(lines, predicate="dwithin", distance=15.0).T
+    met: dict[int, list[tuple[int, Floats]]] = {}
+    for i, j in pairs:
+        a, b = streets[keys[i]], streets[keys[j]]
+        if i != j and abs(float(a.axis @ b.axis)) < 0.85:
+            shared = shapely.intersection(a.line, b.line)
+            if shapely.is_empty(shared):
+                shared = shapely.shortest_line(a.line, b.line)
+            met.setdefault(int(j), []).append((int(i), shapely.get_coordinates(shared).mean(axis=0)))
+    known = {
+        (i, cross): number
+        for cross, crossings in met.items()
+        for i, spot in crossings
+        if (number := streets[keys[i]].number_at(float((spot - streets[keys[i]].origin) @ streets[keys[i]].axis))) is not None
+    }
+    learnt: dict[int, list[tuple[float, float]]] = {}
+    for cross, crossings in met.items():
+        for i, spot in crossings:
+            own = streets[keys[i]]
+            at = float((spot - own.origin) @ own.axis)
+            if (i, cross) in known:
+                hundred = round(known[i, cross] / 100) * 100
+                # Half a block off is an alley within the block, not its end.
+                if abs(known[i, cross] - hundred) <= OFF_HUNDRED:
+                    learnt.setdefault(i, []).append((at, float(hundred)))
+                continue
+            near = [
+                (float(np.hypot(*(other_spot - spot))), known[k, cross])
+                for k, other_spot in crossings
+                if (k, cross) in known and abs(float(streets[keys[k]].axis @ own.axis)) > PARALLEL
+            ]
+            near = sorted(pair for pair in near if pair[0] < NEAR_M)[:3]
+            if near:
+                hundred = round(float(np.median([number for _, number in near])) / 100) * 100
+                learnt.setdefault(i, []).append((at, float(hundred)))
+    for i, pairs_of in learnt.items():
+        at_all, numbers = np.array(pairs_of).T
+        streets[keys[i]].learn(at_all, numbers)
+
+
+def odd_side(streets: dict[str, NumberedStreet], doors: dict[str, tuple[Floats, Floats]]) -> float:
+    """Return +1 where odd numbers mostly stand on the left as numbers rise, −1 where on the right; `doors`: places (metres) and numbers."""
+    votes = 0.0
+    for key, (xy, numbers) in doors.items():
+        street = streets.get(key)
+        if street is not None and len(street.at) > 2:
+            votes += float(np.sum(street.sides(xy) * street.sense() * np.where(numbers % 2 == 1, 1.0, -1.0)))
+    return 1.0 if votes >= 0 else -1.0
