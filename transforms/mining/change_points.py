@@ -37,9 +37,7 @@ class ChangePoints:
     after: Floats
 
 
-def change_points(
-    values: Any, *, model: Literal["l2", "poisson"] = "l2", penalty: float | None = None, min_steps: int = 2
-) -> ChangePoints:
+def change_points(values: Any, *, model: Literal["l2", "poisson"] = "l2", penalty: float | None = None, min_steps: int = 2) -> ChangePoints:
     """Return the change points of each row of cells × steps.
 
     SY-N062 for another model, SY-N063 for a penalty below 0, `min_steps` below 1 or a negative count.
@@ -119,15 +117,16 @@ def _cut(x: Floats, poisson: bool, penalty: float, shortest: int) -> Any:
             value = best[starts[k]] + _cost(sums, squares, starts[k], end, poisson) + penalty
             if value < best[end]:
                 best[end], last[end] = value, starts[k]
+        start = end + 1 - shortest  # the segments from here on can begin at this value
+        if start < shortest:
+            continue
         kept = 0
-        for k in range(alive):  # a start that is worse now by more than a penalty can never win again
-            if best[starts[k]] + _cost(sums, squares, starts[k], end, poisson) <= best[end] + 1e-9 * abs(best[end]):
+        for k in range(alive):  # a start that a cut here would already better can never win again
+            if best[starts[k]] + _cost(sums, squares, starts[k], start, poisson) <= best[start] + 1e-9 * abs(best[start]):
                 starts[kept] = starts[k]
                 kept += 1
-        alive = kept
-        if end + 1 >= 2 * shortest and end + 1 - shortest > 0:
-            starts[alive] = end + 1 - shortest
-            alive += 1
+        starts[kept] = start
+        alive = kept + 1
     found = np.empty(n, np.int64)
     number, end = 0, n
     while last[end] > 0:

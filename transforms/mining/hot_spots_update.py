@@ -1,7 +1,7 @@
 """Emerging hot spots after a change: only what a changed event can have touched is computed again, and the result is that of a full run.
 
-The change feed of the events gives the cells to which changed events belong now or belonged before. Their bins are aggregated anew; all other
-bins are taken over. The sums of neighbourhoods are added up again for the cells around a bin that is not what it was; the others keep
+The change feed of the events gives the cells to which changed events belong now or belonged before. Their bins are aggregated anew; all
+other bins are taken over. The sums of neighbourhoods are added up again for the cells around a bin that is not what it was; the others keep
 theirs. What depends on the whole cube by definition is not local and is redone for all, in one pass over the bins: mean, standard
 deviation, the rank that limits the false discovery rate, and so z, signs, trend and category.
 
@@ -26,8 +26,8 @@ from transforms.mining.hot_spots import HotSpots, LocalSums, judged, local_sums
 def updated_cube(cube: Cube, changed: npt.NDArray[Any], fresh: Bins | None, edges: Instants, borders: Any = None) -> Cube:
     """Return the cube in which the cells with the ids `changed` have the bins `fresh` (None: no event is left in them).
 
-    `fresh` are all bins of these cells, from `cube.bins_of_events` over their events with `edges=cube.edges`. For divisions `borders` as for
-    a new cube. SY-N063 where `edges` are not those of the cube, SY-N064 where nothing is left.
+    `fresh` are all bins of these cells, from `cube.bins_of_events` over their events with `edges=cube.edges`. For divisions `borders` as
+    for a new cube. SY-N063 where `edges` are not those of the cube, SY-N064 where nothing is left.
     """
     if not np.array_equal(edges, cube.edges):
         raise SanyuError("SY-N063", argument="edges", value=f"{edges[0]} … {edges[-1]}", expected="the steps of the cube; run it anew")

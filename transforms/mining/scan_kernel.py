@@ -47,7 +47,8 @@ def _limit(found: float, total: float, best: float) -> Any:
 
 @njit(cache=True)
 def _scan_centre(
-    near: Any, groups: Any, starts: Ints, days: Any, weight: Floats, elapsed: Floats, rate: float, longest: int, last_only: bool, most: float,
+    near: Any, groups: Any, starts: Ints, days: Any, weight: Floats, elapsed: Floats, rate: float, longest: int, last_only: bool,
+    most: float,
     limits: Floats, versions: Ints, state: Floats, seen: Ints, counts: Ints, fresh: Ints, out: Floats,
 ) -> Any:  # fmt: skip
     """Look at all cylinders of one centre; `state` holds total, best so far and its version, `out` the best cylinder if it is better.
@@ -108,7 +109,8 @@ def _scan_centre(
 
 @njit(cache=True, parallel=True)
 def best_of_centres(
-    near: Any, groups: Any, starts: Ints, days: Any, weight: Floats, elapsed: Floats, rate: float, longest: int, last_only: bool, most: float
+    near: Any, groups: Any, starts: Ints, days: Any, weight: Floats, elapsed: Floats, rate: float, longest: int, last_only: bool,
+    most: float,
 ) -> Any:  # fmt: skip
     """Return for each centre its best cylinder: ratio, last place in `near`, first and last day, cases found and expected."""
     best = np.zeros((near.shape[0], 6))
@@ -118,15 +120,16 @@ def best_of_centres(
         state = np.array([float(total), 0.0, 0.0])
         seen, counts, fresh = np.empty(len(elapsed), np.int64), np.empty(len(elapsed), np.int64), np.empty(total, np.int64)
         _scan_centre(
-            near[centre], groups[centre], starts, days, weight, elapsed, rate, longest, last_only, most, limits, versions, state, seen, counts,
-            fresh, best[centre],
+            near[centre], groups[centre], starts, days, weight, elapsed, rate, longest, last_only, most, limits, versions, state, seen,
+            counts, fresh, best[centre],
         )  # fmt: skip
     return best
 
 
 @njit(cache=True, parallel=True)
 def best_of_permutations(
-    near: Any, groups: Any, starts: Ints, days: Any, weight: Floats, elapsed: Floats, rate: float, longest: int, last_only: bool, most: float,
+    near: Any, groups: Any, starts: Ints, days: Any, weight: Floats, elapsed: Floats, rate: float, longest: int, last_only: bool,
+    most: float,
     seed: np.uint64, numbers: Ints, sides: Any,
 ) -> Any:  # fmt: skip
     """Return the greatest ratio of each permutation of the cases' days (space-time permutation model)."""
@@ -173,7 +176,8 @@ def best_of_draws(
 
 @njit(cache=True)
 def _best(
-    near: Any, groups: Any, starts: Ints, days: Any, weight: Floats, elapsed: Floats, rate: float, longest: int, last_only: bool, most: float
+    near: Any, groups: Any, starts: Ints, days: Any, weight: Floats, elapsed: Floats, rate: float, longest: int, last_only: bool,
+    most: float,
 ) -> Any:  # fmt: skip
     total = len(days)
     limits, versions = np.zeros(total + 1), np.full(total + 1, -1)
@@ -181,7 +185,7 @@ def _best(
     seen, counts, fresh = np.empty(len(elapsed), np.int64), np.empty(len(elapsed), np.int64), np.empty(total, np.int64)
     for centre in range(near.shape[0]):
         _scan_centre(
-            near[centre], groups[centre], starts, days, weight, elapsed, rate, longest, last_only, most, limits, versions, state, seen, counts,
-            fresh, out,
+            near[centre], groups[centre], starts, days, weight, elapsed, rate, longest, last_only, most, limits, versions, state, seen,
+            counts, fresh, out,
         )  # fmt: skip
     return state[1]

@@ -59,7 +59,9 @@ def test_constant_short_and_empty_series_have_none() -> None:
     assert change_points(rows).rows.size == 0
 
 
-@pytest.mark.parametrize("wrong", [{"model": "l1"}, {"penalty": -1.0}, {"min_steps": 0}, {"model": "poisson", "values": [[1.0, -1.0, 2.0]]}])
+@pytest.mark.parametrize(
+    "wrong", [{"model": "l1"}, {"penalty": -1.0}, {"min_steps": 0}, {"model": "poisson", "values": [[1.0, -1.0, 2.0]]}]
+)
 def test_parameters_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(SanyuError, match="SY-N06[23]"):
+    with pytest.raises(SanyuError, match=r"SY-N06[23]"):
         change_points(**({"values": [[1.0, 2.0, 3.0]]} | wrong))
