@@ -1,4 +1,5 @@
-"""The Spark application that Airflow submits, and the small commands around it: `python -m jobs changed|load|changes|gate-and-publish`.
+"""The Spark application that Airflow submits, and the small commands around it:
+`python -m jobs changed|load|changes|gate-and-publish|chain`.
 
 Settings come from the environment (`SANYU_*`), so the same command runs by hand. Standard output carries one JSON document.
 """
@@ -61,7 +62,14 @@ def gate_and_publish(context: Context, arguments: argparse.Namespace) -> dict[st
     return {"gates": [g.as_dict() for g in gates], "release": published(loading, context.city, context.sources)}
 
 
-COMMANDS = {"changed": changed, "load": load, "changes": changes, "gate-and-publish": gate_and_publish}
+def chain(context: Context, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Run one step of a chain; the last one writes the page."""
+    from jobs.chain import run
+
+    return run(context.loading(_teller(context)), arguments.chain, only=arguments.step or None).as_dict()
+
+
+COMMANDS = {"changed": changed, "load": load, "changes": changes, "gate-and-publish": gate_and_publish, "chain": chain}
 
 
 def main() -> int:
@@ -70,6 +78,8 @@ def main() -> int:
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("--sources", default="", help="names, separated by commas")
     parser.add_argument("--report", default="manual")
+    parser.add_argument("--chain", default="", help="name of a chain")
+    parser.add_argument("--step", default="", help="one step of it")
     arguments = parser.parse_args(namespace=argparse.Namespace(exit_code=0))
     try:
         result = COMMANDS[arguments.command](Context(), arguments)

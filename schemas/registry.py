@@ -12,11 +12,11 @@ import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 
-from schemas import basemap, ops, thematic
+from schemas import basemap, mining, ops, thematic
 from schemas.messages import SanyuError
 from schemas.model import Contract
 
-HOME = {"basemap": Path(basemap.__file__).parent, "thematic": Path(thematic.__file__).parent}
+HOME = {m.__name__.rpartition(".")[2]: Path(m.__path__[0]) for m in (basemap, mining, thematic)}
 
 
 def contracts(extra: Path | None = None) -> dict[str, Contract]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from jobs.context import Context
+from sanyu.cli import mine as mining
 from sanyu.cli import show
 from schemas.messages import SanyuError
 
@@ -266,6 +267,9 @@ def docs(ctx: typer.Context, check: Annotated[bool, typer.Option(help="Only tell
     from sanyu.cli.generate import generate
 
     raise typer.Exit(generate(Path.cwd(), check_only=check))
+
+
+mining.add_to(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -81,6 +81,23 @@ def shapes(frame: Any, id_column: str | None = None, *, crs: str | None = None) 
     return table.column("id").combine_chunks(), _metric(found, source, crs)
 
 
+def metric_of(frame: Any) -> str:
+    """Return the metric system that `points` takes for a frame, as `EPSG:n`; SY-N010 for a frame that gives `x_m`, `y_m` alone."""
+    if frame_kind(frame) == "geopandas":
+        source = _crs_name(frame)
+        bounds = frame.total_bounds
+        if len(frame) and _is_metric(source, (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2):
+            return source
+        lon, lat = transform(bounds[[0, 2]], bounds[[1, 3]], source, LAKE_CRS) if len(frame) else ([], [])
+        return belt(lon, lat)
+    where = _source(frame)
+    if frame_kind(frame) == "spark":
+        return _belt_of(frame, where)
+    lon, lat, _ = _lonlat(pa.Table.from_pandas(frame[list(where)], preserve_index=False), where)
+    known = np.isfinite(lon) & np.isfinite(lat)
+    return belt(lon[known], lat[known])
+
+
 def belt(lon: Any, lat: Any) -> str:
     """Return the metric system of the middle of an extent of degrees, as `EPSG:n`."""
     if np.size(lon) == 0:

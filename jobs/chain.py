@@ -1,0 +1,94 @@
+"""Run a chain: its steps in order, each as `jobs.mine` runs a tool, then the page that shows what was found."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from jobs.load import Loading
+from jobs.mine import Analysis, MineReport
+from jobs.mine import run as mine
+from sanyu.lake.store import LocalStore
+from schemas.chain import Chain, Step, load_chains
+from schemas.messages import SanyuError
+from schemas.registry import find_contract
+from transforms.mining.tool import find_tool
+
+
+@dataclass(frozen=True)
+class ChainReport:
+    """What a chain did, step by step, and where its page is (empty where a single step was run)."""
+
+    chain: str
+    steps: tuple[dict[str, Any], ...]
+    page: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def chain_folder() -> Path:
+    """Return the folder of the chains that come with the project."""
+    return Path(__file__).resolve().parent.parent / "chains"
+
+
+def find_chain(name: str, folder: Path | None = None) -> Chain:
+    """Return a chain by name; SY-N026 with the nearest name where there is none."""
+    known = load_chains(folder or chain_folder())
+    wanted = name.replace("-", "_")
+    if wanted not in known:
+        raise SanyuError("SY-N026", name=name, nearest=(difflib.get_close_matches(wanted, known, n=1, cutoff=0.0) or ["-"])[0])
+    return known[wanted]
+
+
+def run(loading: Loading, name: str, *, only: str | None = None, folder: Path | None = None) -> ChainReport:
+    """Run all steps of a chain, or the one named, and write the page after the last; a step whose input is as it was computes nothing.
+
+    The page is `chain/<name>/index.html` of the lake. SY-N024 to SY-N027, and what the tools raise.
+    """
+    chain = find_chain(name, folder)
+    if only is not None and only not in {s.name for s in chain.steps}:
+        raise SanyuError("SY-N027", chain=chain.name, step=only, known=", ".join(s.name for s in chain.steps))
+    reports: dict[str, MineReport] = {}
+    for step in chain.steps:
+        if only is None or step.name == only:
+            reports[step.name] = mine(loading, analysis(chain, step))
+    page = ""
+    if only is None or only == chain.steps[-1].name:
+        page = _page(loading, chain)
+    return ChainReport(chain.name, tuple({"step": n, **r.as_dict()} for n, r in reports.items()), page)
+
+
+def analysis(chain: Chain, step: Step) -> Analysis:
+    """Return what a step asks for; its input's name follows from the chain alone, so that steps can run in processes of their own."""
+    if step.after is None:
+        return Analysis(step.tool, step.table, step.parameters, step.where)
+    before = next(s for s in chain.steps if s.name == step.after)
+    source, table = _result_of(chain, before)
+    where = f"source_name = '{source}'" + (f" AND ({step.where})" if step.where else "")
+    return Analysis(step.tool, table, step.parameters, where)
+
+
+def _result_of(chain: Chain, step: Step) -> tuple[str, str]:
+    """Return the `source_name` and the table of a step's rows."""
+    asked, tool = analysis(chain, step), find_tool(step.tool)
+    return asked.source_name(tool, tool.parsed(asked.parameters)), tool.result
+
+
+def _page(loading: Loading, chain: Chain) -> str:
+    from jobs.chain_page import Found, page
+
+    loading.progress(f"page of {chain.name}")
+    found = []
+    for step in chain.steps:
+        source, table = _result_of(chain, step)
+        rows = loading.lake.table(table).to_geopandas(where=f"source_name = '{source}'")
+        runs = loading.lake.table("mart.mining__run").to_geopandas(where=f"result_source = '{source}'")
+        newest = runs.sort_values("recorded_at").iloc[-1].to_dict() if len(runs) else {}
+        found.append(Found(step, find_contract(table, loading.contracts), rows, newest))
+    text = page(chain, found, loading.recorded_at)
+    key = f"chain/{chain.name}/index.html"
+    loading.lake.store.put(key, text.encode())
+    return loading.lake.store.uri(key, scheme="path" if isinstance(loading.lake.store, LocalStore) else "s3a")

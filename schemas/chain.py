@@ -1,0 +1,90 @@
+"""A chain (专题链): a declared sequence of mining tools, each on a table of the lake or on what an earlier step found.
+
+A chain is one TOML file. A step's `table` is a table of the lake or `@step`, the result of the step of that name; `where` is a condition
+in DuckDB's SQL, `with` are the tool's parameters. `[page]` says what the result page shows: the steps on the map, and a text.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from schemas.messages import SanyuError
+from schemas.model import FIELD_NAME, Frozen
+
+
+class Step(Frozen):
+    """One tool of a chain."""
+
+    name: str
+    tool: str
+    table: str
+    where: str | None = None
+    parameters: dict[str, str | int | float | bool] = Field(default_factory=dict, alias="with")
+    title: str = ""
+    title_zh: str = ""
+
+    @property
+    def after(self) -> str | None:
+        """Return the step whose result this one reads, None for a table of the lake."""
+        return self.table[1:] if self.table.startswith("@") else None
+
+
+class Page(Frozen):
+    """What the result page shows: `map` names the step whose rows are drawn, `text` says what a reader should look for."""
+
+    map: str
+    text: str = ""
+    text_zh: str = ""
+
+
+class Chain(Frozen):
+    """A chain; its steps run in the order in which they stand."""
+
+    name: str
+    title: str
+    title_zh: str
+    description: str = ""
+    city: str | None = None
+    schedule: str | None = None
+    step: tuple[Step, ...]
+    page: Page
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return self.step
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        known: set[str] = set()
+        for step in self.step:
+            if not FIELD_NAME.match(step.name) or step.name in known:
+                raise ValueError(f"step {step.name!r} is named twice or not in snake_case")
+            if step.after is not None and step.after not in known:
+                raise ValueError(f"step {step.name!r} reads @{step.after}, which is no step before it")
+            known.add(step.name)
+        if self.page.map not in known:
+            raise ValueError(f"page.map names {self.page.map!r}, which is no step")
+        return self
+
+
+def load_chain(path: Path) -> Chain:
+    """Read a chain; SY-N024 names file, field and reason."""
+    try:
+        raw: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
+        return Chain.model_validate({"name": path.stem, **raw})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SanyuError("SY-N024", file=str(path), field="-", detail=str(error)) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SanyuError("SY-N024", file=str(path), field=".".join(map(str, first["loc"])), detail=first["msg"]) from error
+
+
+def load_chains(folder: Path) -> dict[str, Chain]:
+    """Return the chains of a folder by name; SY-N024 on a bad one, SY-N025 where there is no folder."""
+    if not folder.is_dir():
+        raise SanyuError("SY-N025", folder=str(folder))
+    return {chain.name: chain for chain in map(load_chain, sorted(folder.glob("*.toml")))}
