@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from sanyu.address import store
-from sanyu.address.gazetteer import alias_rows, own_divisions, prepared
+from sanyu.address.gazetteer import alias_rows, arrow_of, own_divisions, prepared
 from sanyu.address.national import division_folder, former_names, national_divisions
 from schemas.messages import SanyuError
-from transforms.address.answer import answer, refusal
+from transforms.address.answer import answer, refusal, with_grid_codes
 from transforms.address.catalog import Alias, Catalog
+from transforms.address.compare import Sameness, compare
 from transforms.address.divisions import DivisionTable
+from transforms.address.extracting import Extract, extracts
 from transforms.address.index import Shard, shard_of, shards_of
 from transforms.address.matcher import Matcher
 from transforms.address.model import LEVELS, Match, Parsed
 from transforms.address.parsing import parsed
+from transforms.address.reverse import ReverseIndex
 from transforms.address.text import MAX_LENGTH, key_of
 
 Fields = Mapping[str, object]
+_BLANK = " \t\r\n\u3000\u200b\ufeff,，。.、;；:：()（）"
 
 
 class AddressEngine:
@@ -32,7 +40,12 @@ class AddressEngine:
     """
 
     def __init__(
-        self, shards: Sequence[Shard], divisions: Sequence[tuple[str, int, str]], aliases: Sequence[Alias], path: Path | None
+        self,
+        shards: Sequence[Shard],
+        divisions: Sequence[tuple[str, int, str]],
+        aliases: Sequence[Alias],
+        path: Path | None,
+        polygons: pa.Table | None = None,
     ) -> None:
         national = national_divisions(division_folder())
         self.has_national = national is not None
@@ -48,6 +61,7 @@ class AddressEngine:
         self._own = tuple(divisions)
         self._aliases = list(aliases)
         self._path = path
+        self._polygons = polygons
         self._lock = threading.Lock()
         self._catalog = Catalog(shards, self._table, self._home, aliases)
         self._matcher = Matcher(self._catalog, self._table, self._home)
@@ -64,7 +78,8 @@ class AddressEngine:
         if table is None:
             return cls((), own_divisions(None, divisions), known, None)
         rows, own = prepared(table, divisions)
-        return cls(tuple(shards_of(rows)), own, known, None)
+        polygons = None if divisions is None else arrow_of(divisions)
+        return cls(tuple(shards_of(rows)), own, known, None, polygons if polygons is not None and "geom" in polygons.column_names else None)
 
     @classmethod
     def load(cls, path: str | Path) -> AddressEngine:
@@ -72,7 +87,8 @@ class AddressEngine:
         folder = Path(path)
         meta = store.read_meta(folder)
         shards = tuple(store.load_shard(folder / "shards", code) for code in meta["shards"])
-        return cls(shards, [(str(c), int(level), str(n)) for c, level, n in meta["divisions"]], store.read_aliases(folder), folder)
+        polygons = pq.read_table(folder / "divisions.parquet") if (folder / "divisions.parquet").exists() else None
+        return cls(shards, [(str(c), int(level), str(n)) for c, level, n in meta["divisions"]], store.read_aliases(folder), folder, polygons)
 
     def save(self, path: str | Path) -> None:
         """Write the engine into a folder, which it then belongs to."""
@@ -83,6 +99,8 @@ class AddressEngine:
         (folder / "aliases.jsonl").unlink(missing_ok=True)
         for alias in self._aliases:
             store.append_alias(folder, alias)
+        if self._polygons is not None:
+            pq.write_table(self._polygons, folder / "divisions.parquet", compression="zstd")
         store.write_meta(folder, [s.code for s in self._catalog.shards], divisions=self._own)
         self._path = folder
 
@@ -96,7 +114,7 @@ class AddressEngine:
         if self._path is not None:
             store.save_shard(self._path / "shards", fresh)
             store.write_meta(self._path, [*(s.code for s in shards), district], divisions=merged)
-        return AddressEngine(sorted([*shards, fresh], key=lambda s: s.code), merged, self._aliases, self._path)
+        return AddressEngine(sorted([*shards, fresh], key=lambda s: s.code), merged, self._aliases, self._path, self._polygons)
 
     def match(
         self,
@@ -111,26 +129,52 @@ class AddressEngine:
         `context` is a division (name or 12-digit code) that holds where the text leaves it open, `near` a (lon, lat) in degrees that
         decides between equals, `limit` cuts the candidates. Bad input is an answer with a code, never an exception.
         """
+        return with_grid_codes([self._match(text, self._context(context), near, limit)])[0]
+
+    def _match(self, text: str | Fields, context: int | None, near: tuple[float, float] | None, limit: int) -> Match:
         query = text if isinstance(text, str) else joined(text)
         if len(query) > MAX_LENGTH:
             return refusal(query[:MAX_LENGTH], "SY-A011", length=len(query), limit=MAX_LENGTH, value=query[:20] + "…")
         key = key_of(query)
         if not key.strip(" -#"):
-            return refusal(query, "SY-A010", value=query)
-        found = self._matcher.find(key, self._context(context))
-        return answer(self._matcher, query, found, near, limit)
+            return refusal(query, "SY-A012" if query.strip(_BLANK) else "SY-A010", value=query)
+        return answer(self._matcher, query, self._matcher.find(key, context), near, limit)
 
     def match_many(self, texts: Iterable[str | Fields | None], *, context: str | None = None, limit: int = 5) -> list[Match]:
         """Match every text in order; None is an empty address. Equal texts are matched once."""
-        seen: dict[str, Match] = {}
-        out: list[Match] = []
-        for text in texts:
-            query = "" if text is None else text if isinstance(text, str) else joined(text)
-            known = seen.get(query)
-            if known is None:
-                known = seen[query] = self.match(query, context=context, limit=limit)
-            out.append(known)
-        return out
+        queries = ["" if text is None else text if isinstance(text, str) else joined(text) for text in texts]
+        numbers = {query: i for i, query in enumerate(dict.fromkeys(queries))}
+        area = self._context(context)
+        matches = with_grid_codes([self._match(query, area, None, limit) for query in numbers])
+        return [matches[numbers[query]] for query in queries]
+
+    def reverse(self, lon: Any, lat: Any, *, crs: str = "EPSG:4490", at: date | None = None) -> Any:
+        """Return division chain, nearest street and nearest address of a point; arrays give an Arrow table, see `ReverseIndex.query`.
+
+        `crs` is the datum of the coordinates (EPSG code, GCJ-02, BD-09), `at` the day of the divisions.
+        """
+        return self._reverse_index.query(lon, lat, crs=crs, at=at)
+
+    @cached_property
+    def _reverse_index(self) -> ReverseIndex:
+        wanted = ["entity_id", "standard", "kind", "road", "lon", "lat", "geom"]
+        empty = pa.table({name: pa.array([], pa.float64() if name in ("lon", "lat") else pa.large_string()) for name in wanted})
+        shards = self._catalog.shards
+        rows = pa.concat_tables([shard.rows.select(wanted) for shard in shards]) if shards else empty
+        points = rows.rename_columns(["entity_id", "address_text", "kind", "name", "lon", "lat", "geom"])
+        roads = points.filter(pc.and_(pc.equal(points["kind"], "road"), pc.is_valid(points["geom"])))
+        kinds = ["entity_id", "address_text", "kind", "lon", "lat"] if pc.any(pc.is_valid(points["kind"])).as_py() else ["entity_id", "address_text", "lon", "lat"]
+        return ReverseIndex.build(points.select(kinds), roads.select(["entity_id", "name", "geom"]) if roads.num_rows else None, self._polygons)
+
+    def same(self, first: str, second: str) -> Sameness:
+        """Tell whether two texts mean the same address, parts of one another (`partial`) or different ones, with a reason per element."""
+        return compare(self._matcher, first, second)
+
+    def extract(self, text: str) -> list[Extract]:
+        """Return the toponyms and addresses of a running text with their offsets, each with its match."""
+        found = extracts(self._matcher, text)
+        matches = self.match_many(text[start:end] for start, end in found)
+        return [Extract(text[a:b], a, b, match) for (a, b), match in zip(found, matches, strict=True)]
 
     def parse(self, text: str) -> Parsed:
         """Cut a text into its elements with offsets, as far as the gazetteer and the rules know them."""
@@ -165,7 +209,7 @@ class AddressEngine:
     def __reduce__(self) -> tuple[Any, ...]:
         if self._path is not None:
             return AddressEngine.load, (self._path,)
-        return AddressEngine, (self._catalog.shards, self._own, self._aliases, None)
+        return AddressEngine, (self._catalog.shards, self._own, self._aliases, None, self._polygons)
 
 
 def joined(fields: Fields) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from schemas.messages import catalogue
 from transforms.address.catalog import ENTITY
 from transforms.address.divisions import LEVEL_NAMES
+from transforms.address.index import Shard
 from transforms.address.matcher import Found, Matcher, Outcome
 from transforms.address.model import LEVELS, Match, Reason, Status
 from transforms.space import beidou
@@ -18,7 +20,7 @@ GRID_LEVEL = 9  # 1/256 second and 8 cm would feign precision: level 8 is 4 m at
 
 
 def answer(matcher: Matcher, query: str, found: Found, near: tuple[float, float] | None = None, limit: int = 5) -> Match:
-    """Return the match of a verdict; `near` (lon, lat in degrees) decides between rows of equal worth, `limit` cuts the candidates."""
+    """Return the match of a verdict, yet without grid code; `near` (lon, lat in degrees) decides between equals, `limit` cuts the candidates."""
     outcomes = found.outcomes
     if found.code == "SY-A016" and near is not None:
         outcomes = [_nearest(matcher, outcomes, near)]
@@ -70,10 +72,9 @@ def _division_only(matcher: Matcher, query: str, found: Found) -> Match:
 def _matched(matcher: Matcher, query: str, found: Found, outcome: Outcome) -> Match:
     shard = matcher.catalog.shards[outcome.shard]
     row = int(outcome.rows[0])
-    rows = shard.rows
-    lon, lat = rows["lon"][row].as_py(), rows["lat"][row].as_py()
+    lon, lat = shard.cell("lon", row), shard.cell("lat", row)
     derived = outcome.extra > 0
-    geom = None if derived else rows["geom"][row].as_py()
+    geom = None if derived else shard.cell("geom", row)
     reasons = _reasons(matcher, found, outcome, row)
     rest = sum(len(part) for part in found.asked.rest)
     score = 100.0 - 25.0 * min(outcome.cost, 2.0) - 2.0 * min(rest, 10) - 4.0 * len(outcome.coarser) - (3.0 if derived else 0.0)
@@ -81,47 +82,52 @@ def _matched(matcher: Matcher, query: str, found: Found, outcome: Outcome) -> Ma
         query,
         Status.MATCHED,
         round(max(score, 1.0), 1),
-        standard=_standard(shard.rows, row, outcome),
-        division_code=rows["division_code"][row].as_py(),
-        precision=_precision(rows, row, outcome),
+        standard=_standard(shard, row, outcome),
+        division_code=shard.cell("division_code", row),
+        precision=_precision(shard, row, outcome),
         lon=lon,
         lat=lat,
         geom=geom,
-        grid_code=grid_code(lon, lat),
-        entity_id=None if derived else rows["entity_id"][row].as_py(),
+        entity_id=None if derived else shard.cell("entity_id", row),
         reasons=reasons,
     )
 
 
-def grid_code(lon: float | None, lat: float | None) -> str | None:
-    """Return the BeiDou grid code of a point, None without one."""
-    if lon is None or lat is None or not (math.isfinite(lon) and math.isfinite(lat)):
-        return None
-    return str(beidou.encode(np.array([lon]), np.array([lat]), GRID_LEVEL)[0])
+def with_grid_codes(matches: list[Match]) -> list[Match]:
+    """Return the matches with the BeiDou grid codes of their points, encoded at once."""
+    placed = [i for i, m in enumerate(matches) if m.lon is not None and m.lat is not None and math.isfinite(m.lon) and math.isfinite(m.lat)]
+    if not placed:
+        return matches
+    points = np.array([(matches[i].lon, matches[i].lat) for i in placed], dtype=np.float64)
+    codes = beidou.encode(points[:, 0], points[:, 1], GRID_LEVEL)
+    out = list(matches)
+    for i, code in zip(placed, codes, strict=True):
+        out[i] = replace(out[i], grid_code=str(code))
+    return out
 
 
-def _precision(rows: Any, row: int, outcome: Outcome) -> str:
-    if outcome.level == "door" and rows["place"][row].as_py() and outcome.extra == 0:
+def _precision(shard: Shard, row: int, outcome: Outcome) -> str:
+    if outcome.level == "door" and shard.cell("place", row) and outcome.extra == 0:
         return "place"
     if outcome.level is not None:
         return outcome.level
-    return next((level for level in reversed(LEVELS) if level in rows.column_names and rows[level][row].as_py()), "area")
+    return next((level for level in reversed(LEVELS) if shard.cell(level, row)), "area")
 
 
-def _standard(rows: Any, row: int, outcome: Outcome) -> str:
-    text = rows["standard"][row].as_py()
+def _standard(shard: Shard, row: int, outcome: Outcome) -> str:
+    text = shard.cell("standard", row)
     if text and outcome.extra == 0:
         return str(text)
     depth = LEVELS.index(outcome.level) if outcome.level in LEVELS else len(LEVELS)
     if outcome.level == "road":
         depth = LEVELS.index("road")
-    parts = [rows[level][row].as_py() for level in LEVELS[: depth + 1] if level in rows.column_names]
+    parts = [shard.cell(level, row) for level in LEVELS[: depth + 1]]
     return "".join(str(part) for part in parts if part)
 
 
 def _reasons(matcher: Matcher, found: Found, outcome: Outcome, row: int) -> tuple[Reason, ...]:
     catalog, asked = matcher.catalog, found.asked
-    rows = catalog.shards[outcome.shard].rows
+    shard = catalog.shards[outcome.shard]
     out: list[Reason] = []
     told: set[str] = set()
     for hit in asked.reading.hits:
@@ -138,19 +144,19 @@ def _reasons(matcher: Matcher, found: Found, outcome: Outcome, row: int) -> tupl
         told.add(level)
     for level, given in asked.numbers.items():
         known = level not in outcome.coarser
-        value = rows[level][row].as_py() if known else None
+        value = shard.cell(level, row) if known else None
         out.append(Reason(level, "same" if known else "SY-A018", given.value, value, 1.0 if known else 0.0))
         told.add(level)
     for level in LEVELS:
-        if level not in told and level in rows.column_names and (value := rows[level][row].as_py()):
+        if level not in told and (value := shard.cell(level, row)):
             out.append(Reason(level, "filled", None, str(value), 1.0))
     return tuple(sorted(out, key=lambda reason: LEVELS.index(reason.level) if reason.level in LEVELS else 0))
 
 
 def _nearest(matcher: Matcher, outcomes: list[Outcome], near: tuple[float, float]) -> Outcome:
     def distance(o: Outcome) -> float:
-        rows = matcher.catalog.shards[o.shard].rows
-        lon, lat = rows["lon"][int(o.rows[0])].as_py(), rows["lat"][int(o.rows[0])].as_py()
+        shard = matcher.catalog.shards[o.shard]
+        lon, lat = shard.cell("lon", int(o.rows[0])), shard.cell("lat", int(o.rows[0]))
         if lon is None or lat is None:
             return math.inf
         return math.hypot((lon - near[0]) * math.cos(math.radians(near[1])), lat - near[1])
@@ -163,6 +169,4 @@ def _without_place(match: Match) -> Match:
 
 
 def _with(match: Match, **changes: Any) -> Match:
-    from dataclasses import replace
-
     return replace(match, **changes)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,16 @@ class Shard:
 
     def __len__(self) -> int:
         return int(self.rows.num_rows)
+
+    @cached_property
+    def columns(self) -> dict[str, Any]:
+        """Return the rows' columns by name, each one array: access by table and chunk costs more than the look-up itself."""
+        return {name: self.rows[name].chunk(0) if len(self) else pa.array([], pa.large_string()) for name in self.rows.column_names}
+
+    def cell(self, name: str, row: int) -> Any:
+        """Return one value, None where it is null or the column is not there."""
+        column = self.columns.get(name)
+        return None if column is None else column[row].as_py()
 
 
 def standard_columns(table: pa.Table) -> pa.Table:

@@ -333,6 +333,9 @@ class Matcher:
         rest = "".join(asked.rest)
         if unknown and len(rest) > 2:
             return Found(asked, [], "SY-A014", {"value": unknown.group()}, division)
+        road = _ROAD_LIKE.search(rest)
+        if road and len(road.group()) > 2 and all(self.catalog.names[number].level != "road" for _, number, _ in best.names):
+            return Found(asked, [], "SY-A017", {"value": road.group()}, division)
         if best.level in ("community", None, "township") and (len(rest) > 1 or asked.numbers):
             return self._nothing(asked, division, unknown)
         equal = [o for o in hits if o.cost <= best.cost + TIE and o.extra <= best.extra]
