@@ -10,10 +10,11 @@ import pyarrow as pa
 import shapely
 from rapidfuzz import fuzz, process
 
+from transforms.address.answer import refusal
 from transforms.address.crossings import crossing_points, metres_per_degree
 from transforms.address.latin_numbers import NumberedStreet, learn_from_parallels, odd_side
 from transforms.address.latin_text import LatinAddress, Street, parse_block, parse_latin, parse_street
-from transforms.address.model import Match, Reason, Status
+from transforms.address.model import Match, Status
 
 NO_ADDRESS, NO_STREET, NO_NUMBER, NO_CROSSING, TIED = "SY-A012", "SY-A053", "SY-A054", "SY-A052", "SY-A016"
 _ALIKE = 86.0
@@ -93,13 +94,13 @@ class LatinIndex:
         asked = parse_latin(text, self.localities)
         stretch = self._on_block(asked.number if asked else None, block) if block else None
         if asked is None or not asked.streets:
-            return stretch_match(text, stretch, "block") if stretch is not None else _refused(text, NO_ADDRESS)
+            return stretch_match(text, stretch, "block") if stretch is not None else refusal(text, NO_ADDRESS, value=text[:40])
         keys = [self._street(street) for street in asked.streets]
         for street, found in zip(asked.streets, keys, strict=True):
             if len(found) > 1 and len(keys) == 1:
-                return _refused(text, TIED, tuple(self._road(text, key) for key in found), Status.TIED)
+                return refusal(text, TIED, tuple(self._road(text, key) for key in found), value=text, count=len(found))
             if not found:
-                return stretch_match(text, stretch, "interpolated") if stretch is not None else _refused(text, NO_STREET, street=street.key)
+                return stretch_match(text, stretch, "interpolated") if stretch is not None else refusal(text, NO_STREET, value=street.key)
         if len(keys) == 2:
             return self._crossing(text, keys[0], keys[1])
         return self._on_street(text, asked, keys[0][0], stretch)
@@ -142,7 +143,7 @@ class LatinIndex:
             return self._point(text, key, asked, self._housed(key, asked.number, np.array(stretch) * self.scale), "interpolated", 90.0)
         place = self.numbering[key].place_of(asked.number) if key in self.numbering else None
         if place is None:
-            return _refused(text, NO_NUMBER, street=self.names[key], value=asked.number)
+            return refusal(text, NO_NUMBER, street=self.names[key], value=asked.number)
         return self._point(text, key, asked, self._housed(key, asked.number, place), "interpolated", 80.0)
 
     def _housed(self, key: str, number: int, place: Any) -> tuple[float, float]:
@@ -188,15 +189,15 @@ class LatinIndex:
             for spot in crossing_points(self.lines[a], self.lines[b])
         ]
         if not spots:
-            return _refused(text, NO_CROSSING, first=first[0], second=second[0])
+            return refusal(text, NO_CROSSING, first=first[0], second=second[0])
         standard = f"{self.names[first[0]]} & {self.names[second[0]]}"
         made = [_placed(text, standard, float(lon), float(lat), "crossing", 100.0) for lon, lat in spots]
-        return made[0] if len(made) == 1 else _refused(text, TIED, tuple(made), Status.TIED)
+        return made[0] if len(made) == 1 else refusal(text, TIED, tuple(made), value=standard, count=len(made))
 
     def _road(self, text: str, key: str) -> Match:
         line = self.lines.get(key)
         if line is None:
-            return _refused(text, NO_NUMBER, street=self.names[key], value="")
+            return refusal(text, NO_NUMBER, street=self.names[key], value="")
         middle = shapely.get_coordinates(
             shapely.line_interpolate_point(shapely.get_geometry(line, 0) if shapely.get_type_id(line) != 1 else line, 0.5, normalized=True)
         )[0]
@@ -226,11 +227,6 @@ def _placed(
 ) -> Match:
     shape = geom if geom is not None else shapely.to_wkb(shapely.Point(lon, lat))
     return Match(text, Status.MATCHED, score, standard, precision=precision, lon=lon, lat=lat, geom=shape, entity_id=entity_id)
-
-
-def _refused(text: str, code: str, candidates: tuple[Match, ...] = (), status: Status = Status.UNMATCHED, **asked: object) -> Match:
-    reasons = tuple(Reason(name, code, str(value), None, 0.0) for name, value in asked.items())
-    return Match(text, status, 0.0, code=code, reasons=reasons, candidates=candidates)
 
 
 def _leading(text: str) -> int | None:

@@ -96,7 +96,12 @@ def _is_thing(row: Any, match: Match, error: float) -> bool:
 
 
 def _is_as_fine(row: Any, match: Match) -> bool:
-    """Return whether an answer claims at least the fineness asked for; what is held out is asked for by door or name."""
+    """Return whether an answer claims at least the fineness asked for; what is held out is asked for by door or name.
+
+    The door of a place, or the road of a door, is a coarser answer and no other thing.
+    """
+    if row.expected_standard is not None and match.standard is not None and row.expected_standard.startswith(match.standard):
+        return False
     asked = FINENESS.get(row.expected_precision or "door", 2)
     return FINENESS.get(match.precision or "", 0) >= asked
 

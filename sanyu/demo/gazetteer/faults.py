@@ -54,6 +54,12 @@ def _homophones() -> dict[str, str]:
     return table
 
 
+@functools.lru_cache(maxsize=100_000)
+def syllables_of(text: str) -> tuple[str, ...]:
+    """Return the toneless syllables of a text."""
+    return tuple(lazy_pinyin(text))
+
+
 def core(piece: Piece) -> tuple[int, int]:
     """Return the span of a name's own characters: without its class word, its section or its ordinal."""
     level, text = piece

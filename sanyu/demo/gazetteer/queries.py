@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pypinyin import lazy_pinyin
 from rapidfuzz.distance import OSA
 
 from sanyu.demo.city.plan import stream
 from sanyu.demo.gazetteer import faults
 from sanyu.demo.gazetteer.base import DIVISION_LEVELS, Base
-from sanyu.demo.gazetteer.faults import Piece
+from sanyu.demo.gazetteer.faults import Piece, syllables_of
 
 COLUMNS = ("query", "fields", "kind", "expected_status", "expected_id", "expected_standard", "expected_division_code", "expected_precision",
            "expected_class", "lon", "lat", "tolerance_m", "pieces")  # fmt: skip
@@ -96,7 +95,7 @@ class Asker:
         for (level, true), (_, given) in named:
             if level not in ("road", "place", *DIVISION_LEVELS):
                 continue
-            own, sounds = _distance(true, tuple(lazy_pinyin(true)), given), tuple(lazy_pinyin(given))
+            own, sounds = _distance(true, syllables_of(true), given), syllables_of(given)
             for name, syllables in self._others(level, before):
                 if name != true and abs(len(name) - len(given)) < own and _distance(name, syllables, given, sounds) < own + 1:
                     return False
@@ -117,12 +116,12 @@ class Asker:
                 part = self.whole if not key[1] else self.whole[self.whole[f"{key[1]}_name"] == key[2]]
                 column = "road_name" if level == "road" else "name"
                 names = sorted(set(part[column].dropna()))
-            self._rivals[key] = [(name, tuple(lazy_pinyin(name))) for name in names]
+            self._rivals[key] = [(name, syllables_of(name)) for name in names]
         return self._rivals[key]
 
 
 def _distance(name: str, syllables: tuple[str, ...], given: str, sounds: tuple[str, ...] | None = None) -> int:
-    return int(OSA.distance(name, given) + OSA.distance(syllables, tuple(lazy_pinyin(given)) if sounds is None else sounds))
+    return int(OSA.distance(name, given) + OSA.distance(syllables, syllables_of(given) if sounds is None else sounds))
 
 
 def text_of(pieces: list[Piece]) -> str:

@@ -80,7 +80,13 @@ def absent(base: Base, seed: int, count: int) -> list[dict[str, object]]:
         for row in sample(rows, count, rng).itertuples(index=False):
             pieces = asker.pieces(row, chain, short=True)
             text = _school(row, rng) if kind == "absent_school" else text_of(pieces)
-            known = {"expected_class": "not_in_gazetteer", "expected_division_code": row.division_code, "lon": row.lon, "lat": row.lat}
+            known = {
+                "expected_class": "not_in_gazetteer",
+                "expected_standard": row.address_text,
+                "expected_division_code": row.division_code,
+                "lon": row.lon,
+                "lat": row.lat,
+            }
             if kind == "absent_door":
                 known["expected_precision"] = "interpolated"
             out.append(refused(text, kind, **known))

@@ -16,44 +16,44 @@ def city() -> gazetteer.Gazetteer:
 
 @pytest.fixture(scope="module")
 def truth(city: gazetteer.Gazetteer) -> gazetteer.Truth:
-    return gazetteer.truth(city, per_kind=60)
+    return gazetteer.truth(city, per_kind=24)
 
 
 def test_the_same_seed_gives_the_same_tables(city, truth):
     again = gazetteer.build()
     assert again.table.equals(city.table)
     assert again.element_aliases.equals(city.element_aliases)
-    pd.testing.assert_frame_equal(gazetteer.truth(again, per_kind=60).queries, truth.queries)
+    pd.testing.assert_frame_equal(gazetteer.truth(again, per_kind=24).queries, truth.queries)
 
 
 def test_every_fault_has_its_share_of_queries(truth):
     counts = truth.queries["kind"].value_counts()
     assert set(faults.FAULTS) <= set(counts.index)
-    assert (counts[list(faults.FAULTS)] == 60).all()
+    assert (counts[list(faults.FAULTS)] == 24).all()
 
 
 def test_what_is_expected_is_in_the_gazetteer_and_what_is_absent_is_not(city, truth):
     known = dict(zip(city.table["entity_id"].to_pylist(), city.table["address_text"].to_pylist(), strict=True))
     asked = truth.queries
     answered = asked[asked["expected_id"].notna()]
-    assert len(answered) > 1500
+    assert len(answered) > 600
     assert all(known[i] == text for i, text in zip(answered["expected_id"], answered["expected_standard"], strict=True))
     absent = asked[asked["kind"] == "absent_school"]
     names = set(city.table["name"].to_pylist())
-    assert len(absent) > 20
+    assert len(absent) > 15
     assert not any(re.search("[^省城区道]+区第.+", text)[0] in names for text in absent["query"] if re.search("[^省城区道]+区第.+", text))
 
 
 def test_refused_queries_have_no_expected_coordinate_but_what_is_held_out(truth):
     refused = truth.queries[(truth.queries["expected_status"] == "U") & ~truth.queries["kind"].str.startswith("absent")]
-    assert len(refused) > 250
+    assert len(refused) > 100
     assert refused["lon"].isna().all()
     assert refused["expected_class"].notna().all()
 
 
 def test_tied_queries_name_at_least_two_candidates(truth):
     tied = truth.queries[truth.queries["expected_status"] == "T"]
-    assert len(tied) > 30
+    assert len(tied) > 15
     assert all(len(json.loads(text)["candidates"]) > 1 for text in tied["pieces"])
 
 
@@ -84,7 +84,7 @@ def test_reverse_points_outside_have_no_division(truth):
     assert 0.05 < outside.mean() < 0.2
     assert truth.reverse.loc[outside, "expected_division_code"].isna().all()
     old = truth.reverse[(truth.reverse["at"] == "2020-06-01") & truth.reverse["expected_division_code"].fillna("").str.startswith("390121")]
-    assert len(old) > 3
+    assert len(old) >= 1
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_national_queries_ask_alone_only_for_districts_of_one_name():
 
 
 def test_a_dense_city_has_about_as_many_doors_as_asked():
-    city = gazetteer.build(doors=40_000)
+    city = gazetteer.build(doors=20_000)
     table = city.table.to_pandas()
     doors = table[table["kind"] == "door"]
-    assert 36_000 < len(doors) < 44_000
+    assert 18_000 < len(doors) < 22_000
     assert not doors.duplicated(["district_name", "road_name", "door_number"]).any()
