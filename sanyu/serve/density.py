@@ -19,10 +19,9 @@ def write_cog(density: Density, path: str | Path, crs: str) -> Path:
     import rasterio
     from rasterio.io import MemoryFile
     from rasterio.shutil import copy
-    from rasterio.transform import from_origin
 
     lines, columns = density.values.shape
-    corner = from_origin(density.west_m, density.south_m + lines * density.cell_m, density.cell_m, density.cell_m)
+    corner = rasterio.Affine(density.cell_m, 0.0, density.west_m, 0.0, -density.cell_m, density.south_m + lines * density.cell_m)
     profile = {"driver": "GTiff", "height": lines, "width": columns, "count": 1, "dtype": "float32", "crs": crs, "transform": corner}
     with MemoryFile() as memory:
         with memory.open(**profile) as band:

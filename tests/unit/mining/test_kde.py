@@ -56,7 +56,7 @@ def test_the_table_and_the_file_hold_the_same_grid(frame: pd.DataFrame, tmp_path
     with rasterio.open(write_cog(grid, tmp_path / "density.tif", "EPSG:4549")) as written:
         assert written.crs.to_epsg() == 4549
         top = table.loc[table["density_km2"].idxmax()]
-        line, column = int((written.bounds.top - top["y_m"]) // 20), int((top["x_m"] - written.bounds.left) // 20)
+        line, column = int((written.transform.f - top["y_m"]) // 20), int((top["x_m"] - written.transform.c) // 20)
         assert written.read(1)[line, column] == pytest.approx(top["density_km2"], rel=1e-6)
         assert written.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
 
