@@ -1,6 +1,6 @@
 """Columns that the results of the space-time cube share: what a cell is, its period, and its trend."""
 
-from schemas.fields import D, INT, L, S, define
+from schemas.fields import INT, D, L, S, define
 from schemas.model import DType
 
 CELL_ID = define("cell_id", S, "单元标识", "Cell of the cube: kind, size, CRS and place in the lattice, or the BeiDou, H3 or division code")

@@ -3,7 +3,7 @@
 Source: tool `mann_kendall` over a table of events. Left out: the values of the steps.
 """
 
-from schemas.fields import D, INT, L, define
+from schemas.fields import INT, D, L, define
 from schemas.mining import _cube_fields as c
 from schemas.model import AttributeStamp, Column, Contract, Geometry, GeometryKind
 

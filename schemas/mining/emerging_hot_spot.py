@@ -4,7 +4,7 @@ Source: tool `emerging_hot_spots` over a table of events. Left out: the bins (th
 are in the tool's result object.
 """
 
-from schemas.fields import D, INT, S, define
+from schemas.fields import INT, D, S, define
 from schemas.mining import _cube_fields as c
 from schemas.model import AttributeStamp, Column, Contract, Geometry, GeometryKind
 

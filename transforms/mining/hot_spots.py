@@ -90,6 +90,24 @@ class HotSpots:
         """Return the published label of each cell."""
         return labels(self.codes)
 
+    def to_geopandas(self) -> Any:
+        """Return the cells as a GeoDataFrame: see `hot_spots_picture.cells_frame`."""
+        from transforms.mining.hot_spots_picture import cells_frame
+
+        return cells_frame(self)
+
+    def plot(self, **options: Any) -> Any:
+        """Return a figure of the map of categories: see `hot_spots_picture.plot_categories`."""
+        from transforms.mining.hot_spots_picture import plot_categories
+
+        return plot_categories(self, **options)
+
+    def plot_strips(self, cells: Any = None, **options: Any) -> Any:
+        """Return a figure of the steps of single cells: see `hot_spots_picture.plot_strips`."""
+        from transforms.mining.hot_spots_picture import plot_strips
+
+        return plot_strips(self, cells, **options)
+
 
 def hot_spots(cube: Cube, rule: HotSpotRule | None = None) -> HotSpots:
     """Return Gi*, significance, trends and categories of a cube.
