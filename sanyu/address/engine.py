@@ -88,7 +88,9 @@ class AddressEngine:
         meta = store.read_meta(folder)
         shards = tuple(store.load_shard(folder / "shards", code) for code in meta["shards"])
         polygons = pq.read_table(folder / "divisions.parquet") if (folder / "divisions.parquet").exists() else None
-        return cls(shards, [(str(c), int(level), str(n)) for c, level, n in meta["divisions"]], store.read_aliases(folder), folder, polygons)
+        return cls(
+            shards, [(str(c), int(level), str(n)) for c, level, n in meta["divisions"]], store.read_aliases(folder), folder, polygons
+        )
 
     def save(self, path: str | Path) -> None:
         """Write the engine into a folder, which it then belongs to."""
@@ -163,8 +165,14 @@ class AddressEngine:
         rows = pa.concat_tables([shard.rows.select(wanted) for shard in shards]) if shards else empty
         points = rows.rename_columns(["entity_id", "address_text", "kind", "name", "lon", "lat", "geom"])
         roads = points.filter(pc.and_(pc.equal(points["kind"], "road"), pc.is_valid(points["geom"])))
-        kinds = ["entity_id", "address_text", "kind", "lon", "lat"] if pc.any(pc.is_valid(points["kind"])).as_py() else ["entity_id", "address_text", "lon", "lat"]
-        return ReverseIndex.build(points.select(kinds), roads.select(["entity_id", "name", "geom"]) if roads.num_rows else None, self._polygons)
+        kinds = (
+            ["entity_id", "address_text", "kind", "lon", "lat"]
+            if pc.any(pc.is_valid(points["kind"])).as_py()
+            else ["entity_id", "address_text", "lon", "lat"]
+        )
+        return ReverseIndex.build(
+            points.select(kinds), roads.select(["entity_id", "name", "geom"]) if roads.num_rows else None, self._polygons
+        )
 
     def same(self, first: str, second: str) -> Sameness:
         """Tell whether two texts mean the same address, parts of one another (`partial`) or different ones, with a reason per element."""

@@ -27,9 +27,10 @@ _PEOPLES = (
 _AUTONOMOUS = re.compile(f"^(?P<stem>.{{2,}}?)(?:{_PEOPLES})+自治(?P<kind>州|县|旗|区)$")
 _TAILS = {1: "特别行政区|自治区|省|市", 2: "市|地区|盟|自治州", 3: "自治县|自治旗|新区|区|县|市|旗|林区|特区"}
 _ROADS = "(?:路|街|大道|大街|巷|弄|胡同|里弄|高速|公路|道)"
-_NO_SHORT_BEFORE = re.compile(
-    f".?.?{_ROADS}|[门桥山湖寺庙河江海镇乡村店站港洲里园苑城湾塔楼府宫岛社]|(?:.{{0,2}}(?:广场|大厦|中心|公园|学院|大学|医院|小区|花园|国际|新村|饭店|酒店|银行|中学|小学))"
-)
+_PLACES = "(?:广场|大厦|中心|公园|学院|大学|医院|小区|花园|国际|新村|饭店|酒店|银行|中学|小学)"
+_WORDS = "[门桥山湖寺庙河江海镇乡村店站港洲里园苑城湾塔楼府宫岛社]"
+_NO_SHORT_BEFORE = re.compile(f".?.?{_ROADS}|{_WORDS}|.{{0,2}}{_PLACES}")
+_NO_SHORT_CITY_BEFORE = re.compile(f"[东西南北中]?[一二三四0-9]?{_ROADS}|[门桥湾]|{_PLACES}")
 
 
 @dataclass(frozen=True)
@@ -164,8 +165,7 @@ class DivisionTable:
             if rows is None:
                 continue
             end = at + length
-            weak = _NO_SHORT_BEFORE.match(key, end) is not None
-            usable = [(i, kind) for i, kind in rows if kind != SHORT or not weak or self._goes_on(key, end, i)]
+            usable = [(i, kind) for i, kind in rows if kind != SHORT or self._may_be_short(key, end, i)]
             if not usable:
                 continue
             if not candidates:
@@ -187,6 +187,10 @@ class DivisionTable:
         if towns[0]:
             return *towns, FULL, None
         return (), at, FULL, conflict
+
+    def _may_be_short(self, key: str, end: int, i: int) -> bool:
+        guard = _NO_SHORT_BEFORE if self.levels[i] == 3 else _NO_SHORT_CITY_BEFORE
+        return guard.match(key, end) is None or self._goes_on(key, end, i)
 
     def _goes_on(self, key: str, at: int, above: int) -> bool:
         """Tell whether a full name of a division below another one stands at a place of the key."""

@@ -87,7 +87,19 @@ class Lexicon:
         out, cost = np.empty((1024, 3), dtype=np.int32), np.empty(1024, dtype=np.float32)
         t = self.faulty
         n = _scan_faulty(
-            codes, s.first, s.second, s.typed, _look_tables(), t.hashes, t.refs, t.starts, np.uint64(t.shift), self.chars, self.offsets, out, cost
+            codes,
+            s.first,
+            s.second,
+            s.typed,
+            _look_tables(),
+            t.hashes,
+            t.refs,
+            t.starts,
+            np.uint64(t.shift),
+            self.chars,
+            self.offsets,
+            out,
+            cost,
         )
         return out[:n], cost[:n]
 
@@ -241,7 +253,7 @@ def fault_cost(asked, named, first, second, typed, looks):  # type: ignore[no-un
                 repeated = c >= 128 and ((i > 1 and asked[i - 2] == c) or (i < n and asked[i] == c))
                 best = min(best, cost[i - 1, j] + (0.2 if repeated else 9.0 if typed[c] else 0.6))
             if i > 1 and j > 1 and asked[i - 1] == named[j - 2] and asked[i - 2] == named[j - 1]:
-                if asked[i - 1] != asked[i - 2] and asked[i - 1] >= 128 and asked[i - 2] >= 128:  # noqa: SIM102 - compiled loop
+                if asked[i - 1] != asked[i - 2] and asked[i - 1] >= 128 and asked[i - 2] >= 128:
                     best = min(best, cost[i - 2, j - 2] + 0.3)
             cost[i, j] = best
     return cost[n, m]
