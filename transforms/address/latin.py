@@ -12,7 +12,7 @@ from rapidfuzz import fuzz, process
 
 from transforms.address.answer import refusal
 from transforms.address.crossings import crossing_points, metres_per_degree
-from transforms.address.latin_numbers import NumberedStreet, learn_from_parallels, odd_side
+from transforms.address.latin_numbers import NumberedStreet, learn_curve, learn_from_parallels, odd_side
 from transforms.address.latin_text import LatinAddress, Street, parse_block, parse_latin, parse_street
 from transforms.address.model import Match, Status
 
@@ -81,6 +81,7 @@ class LatinIndex:
         side = odd_side(numbering, known)
         for _ in range(2):
             learn_from_parallels(numbering)
+        learn_curve(numbering, known)
         shapes = shapely.from_wkb(frame.loc[frame["kind"] == "building", "geom"].to_numpy())
         houses = shapely.STRtree(shapely.transform(shapes, lambda xy: xy * scale)) if len(shapes) else None
         return cls(lines, names, parts, doors, numbering, scale, localities, side, houses)
@@ -171,8 +172,8 @@ class LatinIndex:
         first, second = min(
             ((a, b) for a in ends[0] for b in ends[1]), key=lambda pair: float(np.hypot(*((pair[0] - pair[1]) * self.scale)))
         )
-        share = 0.5 if number is None else float(np.clip((number - block.low) / max(block.high - block.low, 1), 0, 1))
         street = self.numbering[found[0][0]]
+        share = 0.5 if number is None else street.share(float(np.clip((number - block.low) / max(block.high - block.low, 1), 0, 1)) * 100)
         low, high = ((end * self.scale - street.origin) @ street.axis for end in (first, second))
         at = low + share * (high - low)
         spot = street.point_at(float(at))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,18 +13,25 @@ Floats = npt.NDArray[np.float64]
 BEYOND_M = 250.0  # how far past the last known number a street is still counted on
 NEAR_M = 900.0  # how far along a cross street its number is looked for
 OFF_HUNDRED = 30.0
+CURVE_DOORS = 20  # doors at each ten of a hundred from which the curve is learnt
+TENS = np.arange(0.0, 101.0, 10.0)
+STRAIGHT = TENS / 100
 PARALLEL = np.cos(np.radians(20.0))
 
 
 @dataclass
 class NumberedStreet:
-    """A street in metres with its long axis: `at` and `numbers` are what is known along it, `rising` its numbers' sense on the axis."""
+    """A street in metres with its long axis: `at` and `numbers` are what is known along it.
+
+    `curve` tells where in a block the numbers 0, 10 … 100 of its hundred stand, as shares of the block.
+    """
 
     line: Any
     origin: Floats
     axis: Floats
     at: Floats
     numbers: Floats
+    curve: Floats = field(default_factory=lambda: STRAIGHT)
 
     @classmethod
     def of(cls, line: Any, doors_xy: Floats, numbers: Floats) -> NumberedStreet:
@@ -60,7 +67,7 @@ class NumberedStreet:
         order = np.argsort(self.numbers, kind="stable")
         numbers, at = self.numbers[order], self.at[order]
         if numbers[0] <= number <= numbers[-1]:
-            goal = float(np.interp(number, numbers, at))
+            goal = self._between(number, numbers, at)
         else:
             slope = (at[-1] - at[0]) / (numbers[-1] - numbers[0])
             end = 0 if number < numbers[0] else -1
@@ -69,6 +76,17 @@ class NumberedStreet:
                 return None
             goal = float(at[end] + beyond)
         return self.point_at(goal)
+
+    def _between(self, number: int, numbers: Floats, at: Floats) -> float:
+        """Return the place between the two known numbers around; by the curve where they are the ends of a block."""
+        high = int(np.clip(np.searchsorted(numbers, number), 1, len(numbers) - 1))
+        if numbers[high] - numbers[high - 1] == 100 and numbers[high] % 100 == 0:
+            return float(at[high - 1] + self.share(number % 100) * (at[high] - at[high - 1]))
+        return float(np.interp(number, numbers, at))
+
+    def share(self, rest: float) -> float:
+        """Return where in its block a number stands that is so far above its hundred."""
+        return float(np.interp(rest, TENS, self.curve))
 
     def sense(self) -> float:
         """Return +1 where numbers rise along the axis, −1 where they fall."""
@@ -156,6 +174,28 @@ def learn_from_parallels(streets: dict[str, NumberedStreet]) -> None:
     for i, pairs_of in learnt.items():
         at_all, numbers = np.array(pairs_of).T
         streets[keys[i]].learn(at_all, numbers)
+
+
+def learn_curve(streets: dict[str, NumberedStreet], doors: dict[str, tuple[Floats, Floats]]) -> None:
+    """Give all streets the curve of the blocks whose ends and doors are known: corner houses stand back from the cross street."""
+    rests, shares = [], []
+    for key, (xy, numbers) in doors.items():
+        street = streets.get(key)
+        if street is None:
+            continue
+        ends = {float(n): float(a) for n, a in zip(street.numbers, street.at, strict=True) if n % 100 == 0}
+        for place, number in zip((xy - street.origin) @ street.axis, numbers, strict=True):
+            low, high = ends.get(number // 100 * 100), ends.get(number // 100 * 100 + 100)
+            if low is not None and high is not None and abs(high - low) > 50:
+                rests.append(number % 100)
+                shares.append((place - low) / (high - low))
+    rest, share = np.array(rests), np.array(shares)
+    near = [np.abs(rest - ten) <= 7 for ten in TENS]
+    if not all(part.sum() >= CURVE_DOORS for part in near):
+        return
+    curve = np.clip(np.maximum.accumulate([np.median(share[part]) for part in near]), 0, 1)
+    for street in streets.values():
+        street.curve = curve
 
 
 def odd_side(streets: dict[str, NumberedStreet], doors: dict[str, tuple[Floats, Floats]]) -> float:
