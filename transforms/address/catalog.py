@@ -20,7 +20,8 @@ ENTITY = "entity"
 
 
 class Alias(NamedTuple):
-    """Another name of an entity (`entity_id`) or of an element (`element`, its `level` where two levels share a name); dates `[from, to)`."""
+    """Another name of an entity (`entity_id`) or of an element (`element`, its `level` where two levels share a name); dates `[from,
+    to)`."""
 
     alias: str
     entity_id: str | None = None
@@ -142,7 +143,7 @@ class Catalog:
             return [number]
         key = key_of(alias.element or "")
         levels = (alias.level,) if alias.level else ("place", "road", "community", "township", "district", "city", "province")
-        return [number for level in levels if (number := self._by_key.get((level, key))) is not None]
+        return [self._by_key[level, key] for level in levels if (level, key) in self._by_key]
 
     def _spell(self, entries: dict[str, dict[int, float]], alias: Alias, targets: list[int]) -> None:
         key = key_of(alias.alias)

@@ -1,8 +1,8 @@
 """The index of a gazetteer: one shard per district, whose arrays can be memory-mapped, and one lexicon over the names of all shards.
 
-A shard holds its rows sorted by road, place and numbers, the names of its roads, places, communities and townships, and for each name the rows
-that bear it. Names are small and numbers are many, so that a query resolves names through the lexicon and then compares typed numbers on the
-rows of the names it found.
+A shard holds its rows sorted by road, place and numbers, the names of its roads, places, communities and townships, and for each name the
+rows that bear it. Names are small and numbers are many, so that a query resolves names through the lexicon and then compares typed
+numbers on the rows of the names it found.
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ _BRACKET = re.compile(r"[（(][^（）()]*[）)]")
 class Shard:
     """The rows of one district (6-digit code).
 
-    `rows`: Arrow table (entity_id, standard, kind, division_code, lon, lat, geom and the element texts); `ids[level]`: name number of each row in
-    `names` (−1: none); `numbers[level]`: number codes (0: none); `names`: table (level, key, name, start, count) and `postings`: rows per name.
+    `rows`: Arrow table (entity_id, standard, kind, division_code, lon, lat, geom and the element texts); `ids[level]`: name number of
+    each row in `names` (−1: none); `numbers[level]`: number codes (0: none); `names`: table (level, key, name, start, count) and
+    `postings`: rows per name.
     """
 
     code: str
@@ -123,7 +124,7 @@ def shard_of(code: str, table: pa.Table) -> Shard:
             keys.append(key)
             names.append(name)
     numbers = _numbers(table)
-    order = np.lexsort([*(numbers[level] for level in reversed(NUMBER_LEVELS)), ids["place"], ids["road"]])
+    order = np.lexsort(np.stack([*(numbers[level] for level in reversed(NUMBER_LEVELS)), ids["place"], ids["road"]]))
     ids = {level: column[order] for level, column in ids.items()}
     numbers = {level: column[order] for level, column in numbers.items()}
     counts = np.zeros(len(keys), dtype=np.int32)

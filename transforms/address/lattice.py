@@ -43,21 +43,21 @@ def cover(size: int, start: int, names: list[Named], numbers: list[Number]) -> C
     back: list[tuple[int, Named | Number | None]] = [(0, None)] * (size + 1)
     for at in range(start + 1, size + 1):
         best[at], back[at] = best[at - 1], (at - 1, None)
-        for begin, weight, piece in ending[at]:
+        for begin, weight, item in ending[at]:
             if begin >= start and best[begin] + weight > best[at] + 1e-9:
-                best[at], back[at] = best[begin] + weight, (begin, piece)
+                best[at], back[at] = best[begin] + weight, (begin, item)
     named: list[Named] = []
     chosen: list[Number] = []
     rest: list[tuple[int, int]] = []
     at = size
     while at > start:
-        begin, piece = back[at]
-        if piece is None:
+        begin, taken = back[at]
+        if taken is None:
             rest = [(begin, rest[0][1]), *rest[1:]] if rest and rest[0][0] == at else [(begin, at), *rest]
-        elif isinstance(piece, Named):
-            named.append(piece)
+        elif isinstance(taken, Named):
+            named.append(taken)
         else:
-            chosen.append(piece)
+            chosen.append(taken)
         at = begin
     return Cover(tuple(reversed(named)), tuple(reversed(chosen)), tuple(rest))
 

@@ -1,7 +1,7 @@
 """How alike two characters look (形近字): stroke order and four-corner code of the 6,763 characters of GB 2312.
 
-`strokes.csv` is taken from char-similar 0.0.2 (MIT licence, © yongzhuo): the strokes of a character in writing order as five kinds (1 横, 2 竖, 3 撇,
-4 点, 5 折) and the four digits of its corners (四角号码).
+`strokes.csv` is taken from char-similar 0.0.2 (MIT licence, © yongzhuo): the strokes of a character in writing order as five kinds (1 横,
+2 竖, 3 撇, 4 点, 5 折) and the four digits of its corners (四角号码).
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ LONGEST = 32
 
 @dataclass(frozen=True)
 class Looks:
-    """`number[code point]` is a character's row (−1: none) in `strokes` (kinds, 0-padded), `count` (of strokes) and `corners` (4 digits)."""
+    """`number[code point]` is a character's row (−1: none) in `strokes` (kinds, 0-padded), `count` (of strokes) and `corners` (4
+    digits)."""
 
     number: NDArray[np.int32]
     strokes: NDArray[np.uint8]

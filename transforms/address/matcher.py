@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from transforms.address.asking import DIVISION_LIKE, ROAD_LIKE, Asked, asked_of, merged
 from transforms.address.catalog import ENTITY, Catalog
 from transforms.address.divisions import LEVEL_NAMES, DivisionTable, Reading
 from transforms.address.index import Shard
-from transforms.address.lattice import Cover, Named, cover
+from transforms.address.lattice import Named, cover
 from transforms.address.model import Reason
-from transforms.address.numbers import NUMBER_LEVELS, Number, number_code, numbers_in
+from transforms.address.numbers import NUMBER_LEVELS, number_code, numbers_in
 
 TIE = 0.12  # costs nearer than this are equal
 _FINER = {
@@ -34,26 +35,6 @@ _FINER = {
     "floor": ("room",),
     "room": (),
 }
-NOISE = re.compile(
-    "(?:附近|旁边?|对面|左右|里面|门口|一带|路口|地址|住址|送到|靠近|谢谢|先生|女士|小姐|收件?|请放|放|我|住在?|在|的|近|处|内|边|侧|市区|楼下|小区|公交站|发货至|快递|请送|中国|院|号|第|[^\u4e00-\u9fff])+"
-)
-_DIVISION_LIKE = re.compile(
-    "^(?:[^0-9路街巷弄号]{2,6}?(?:特别行政区|自治[区州县旗]|省|(?<![超都集夜菜城门])市|(?<![小社园景校厂库市城地新山发汇矿林住院])区|县|街道|镇|乡))"
-    "(?![路街巷弄场委政局院村府])"
-)
-_ROAD_LIKE = re.compile("[\u4e00-\u9fff0-9]{1,8}?(?:大道|大街|路|街|巷|弄|胡同|公路)")
-
-
-@dataclass
-class Asked:
-    """What a text says: pieces by level, numbers by level, the unexplained rest, and where the divisions end."""
-
-    key: str
-    named: list[Named]
-    numbers: dict[str, Number]
-    rest: list[str]
-    reading: Reading
-    head_open: bool = False
 
 
 @dataclass
@@ -100,12 +81,12 @@ class Matcher:
         names = self.catalog.exact(key)
         reading = self._reading(key, names) if start is None else self.table.read("")
         if faulty:
-            names = _merged(names, self.catalog.faulty(key))
+            names = merged(names, self.catalog.faulty(key))
         numbers = numbers_in(key)
         head = reading.hits[0].start if reading.hits else 0
         covered = cover(len(key), reading.end, names, numbers)
         before = cover(head, 0, [n for n in names if n.end <= head], [n for n in numbers if n.end <= head]) if head else None
-        return _asked(key, covered, before, reading, self.catalog)
+        return asked_of(key, covered, before, reading, self.catalog)
 
     def _reading(self, key: str, names: list[Named]) -> Reading:
         """Read the divisions at the head, else where the first home division stands, else behind noise.
@@ -154,7 +135,7 @@ class Matcher:
             return Found(asked, [], "SY-A013", {"value": asked.key[hit.start : hit.end], "parent": parent})
         division = self.table.settle(reading, self.home)
         rest_head = asked.rest[0] if asked.rest else ""
-        unknown = _DIVISION_LIKE.match(rest_head) if rest_head and asked.head_open else None
+        unknown = DIVISION_LIKE.match(rest_head) if rest_head and asked.head_open else None
         scope = self._scope(reading.candidates, context)
         if reading.candidates and not scope:
             if unknown:
@@ -291,7 +272,7 @@ class Matcher:
         number = self.catalog.find("township", self.table.keys[town])
         local = self.catalog.names[number].where.get(out.shard, (-2, rows))[0] if number is not None else -2
         column = shard.ids["township"][rows]
-        kept = rows[(column == local) | (column < 0)]
+        kept: NDArray[np.int32] = rows[(column == local) | (column < 0)]
         if len(kept):
             return kept
         out.conflict = "township", self.table.names[town]
@@ -333,7 +314,7 @@ class Matcher:
         rest = "".join(asked.rest)
         if unknown and len(rest) > 2:
             return Found(asked, [], "SY-A014", {"value": unknown.group()}, division)
-        road = _ROAD_LIKE.search(rest)
+        road = ROAD_LIKE.search(rest)
         if road and len(road.group()) > 2 and all(self.catalog.names[number].level != "road" for _, number, _ in best.names):
             return Found(asked, [], "SY-A017", {"value": road.group()}, division)
         if best.level in ("community", None, "township") and (len(rest) > 1 or asked.numbers):
@@ -369,7 +350,7 @@ class Matcher:
             return Found(asked, [], "SY-A014", {"value": unknown.group()}, division)
         if not rest and not asked.numbers and (division is not None or asked.named):
             return self._area(asked, division)
-        road = _ROAD_LIKE.search(rest)
+        road = ROAD_LIKE.search(rest)
         if road or ((asked.reading.hits or asked.named) and rest):
             return Found(asked, [], "SY-A017", {"value": road.group() if road else rest}, division)
         return Found(asked, [], "SY-A012", {"value": asked.key}, division)
@@ -408,42 +389,3 @@ def _areas(shards: tuple[Shard, ...]) -> dict[str, tuple[int, int]]:
             if code:
                 areas.setdefault(code, (number, row))
     return areas
-
-
-def _merged(exact: list[Named], faulty: list[Named]) -> list[Named]:
-    """Join both lists; a span that a name fills exactly takes no faulty one."""
-    taken = {(piece.start, piece.end) for piece in exact}
-    return exact + [piece for piece in faulty if (piece.start, piece.end) not in taken]
-
-
-def _asked(key: str, covered: Cover, before: Cover | None, reading: Reading, catalog: Catalog) -> Asked:
-    """Put together what stands behind the divisions and, in texts of another order, before them."""
-    numbers: dict[str, Number] = {}
-    named = covered.named + (before.named if before else ())
-    for number in covered.numbers + (before.numbers if before else ()):
-        if number.level == "bare" or (number.level == "building" and key[number.end - 1] == "#"):
-            _place_bare(number, numbers, named, catalog)
-        elif number.level in NUMBER_LEVELS:
-            numbers.setdefault(number.level, number)
-    rest = [text for a, b in covered.rest if (text := NOISE.sub("", key[a:b]))]
-    head_open = bool(covered.rest) and (not covered.named or covered.rest[0][0] < covered.named[0].start)
-    rest += [text for a, b in (before.rest if before else ()) if (text := NOISE.sub("", key[a:b]))]
-    return Asked(key, list(named), numbers, rest, reading, head_open)
-
-
-def _place_bare(number: Number, numbers: dict[str, Number], named: tuple[Named, ...], catalog: Catalog) -> None:
-    """Give a number without a word behind it the level that its place in the address says (文三路12; 3-2-501; 3幢501)."""
-    before = [piece for piece in named if piece.end <= number.start]
-    level = catalog.names[max(before, key=lambda p: p.end).names[0][0]].level if before else None
-    parts = number.value.split("-")
-    if level == "road" and "door" not in numbers and "building" not in numbers:
-        numbers["door"] = number
-        return
-    if "building" in numbers or "unit" in numbers:
-        targets = ("room",) if len(parts) == 1 else ("unit", "room")
-    elif len(parts) == 1:
-        targets = ("room",) if len(parts[0]) > 2 and "door" in numbers else ("building",)
-    else:
-        targets = ("building", "room") if len(parts) == 2 else ("building", "unit", "room")
-    for target, value in zip(targets, parts, strict=False):
-        numbers.setdefault(target, number._replace(level=target, value=value))

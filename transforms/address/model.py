@@ -54,7 +54,8 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why one element matched, was filled in, was mended or failed; `code` is a message code (SY-A…) or `same`, `alias`, `mended`, `filled`."""
+    """Why one element matched, was filled in, was mended or failed; `code` is a message code (SY-A…) or `same`, `alias`, `mended`,
+    `filled`."""
 
     level: str
     code: str
@@ -67,8 +68,8 @@ class Reason:
 class Match:
     """The answer to one address: coordinates are CGCS2000 degrees, `geom` is ISO WKB of the kind that `precision` says.
 
-    `precision` is one of LEVELS or `crossing`, `interpolated`, `offset`, `area`; `score` is 0–100. A tied or unmatched answer has no coordinate;
-    its `code` is the message code of the cause and `candidates` are what it could have been.
+    `precision` is one of LEVELS or `crossing`, `interpolated`, `offset`, `area`; `score` is 0–100. A tied or unmatched answer has no
+    coordinate; its `code` is the message code of the cause and `candidates` are what it could have been.
     """
 
     query: str

@@ -1,7 +1,8 @@
 """How alike two characters are to the ear and to the eye, as tables over code points for compiled loops.
 
-A syllable is toneless pinyin with zh/z, ch/c, sh/s and the nasals in/ing, en/eng, an/ang counted as one, as southern speakers and input methods
-mix them. `TYPED` characters carry order or direction (digits, letters, 东西南北, 上下, 甲乙丙丁): a name that differs in one is another name.
+A syllable is toneless pinyin with zh/z, ch/c, sh/s and the nasals in/ing, en/eng, an/ang counted as one, as southern speakers and input
+methods mix them. `TYPED` characters carry order or direction (digits, letters, 东西南北, 上下, 甲乙丙丁): a name that differs in one is
+another name.
 """
 
 from __future__ import annotations

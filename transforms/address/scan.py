@@ -252,9 +252,9 @@ def fault_cost(asked, named, first, second, typed, looks):  # type: ignore[no-un
                 c = asked[i - 1]
                 repeated = c >= 128 and ((i > 1 and asked[i - 2] == c) or (i < n and asked[i] == c))
                 best = min(best, cost[i - 1, j] + (0.2 if repeated else 9.0 if typed[c] else 0.6))
-            if i > 1 and j > 1 and asked[i - 1] == named[j - 2] and asked[i - 2] == named[j - 1]:
-                if asked[i - 1] != asked[i - 2] and asked[i - 1] >= 128 and asked[i - 2] >= 128:
-                    best = min(best, cost[i - 2, j - 2] + 0.3)
+            swapped = i > 1 and j > 1 and asked[i - 1] == named[j - 2] and asked[i - 2] == named[j - 1]
+            if swapped and asked[i - 1] != asked[i - 2] and asked[i - 1] >= 128 and asked[i - 2] >= 128:
+                best = min(best, cost[i - 2, j - 2] + 0.3)
             cost[i, j] = best
     return cost[n, m]
 

@@ -1,8 +1,8 @@
 """Normal form of address text: one width, one script, typed numerals, no noise; with the way back to the original offsets.
 
-Two steps. The character table maps one character to one (full width, traditional, case, punctuation → space), so offsets stay. The rewriting
-steps then drop spaces and noise and turn Chinese numerals into digits; both sides of a comparison go through them, so that 第二小学 and 第2小学
-are equal while 八一路 (a date, not a number) stays as it is.
+Two steps. The character table maps one character to one (full width, traditional, case, punctuation → space), so offsets stay. The
+rewriting steps then drop spaces and noise and turn Chinese numerals into digits; both sides of a comparison go through them, so that
+第二小学 and 第2小学 are equal while 八一路 (a date, not a number) stays as it is.
 """
 
 from __future__ import annotations
