@@ -11,9 +11,13 @@ import pytest
 
 from transforms.mining.dbscan import dbscan
 from transforms.mining.distribution import centres
+from transforms.mining.hdbscan import hdbscan
+from transforms.mining.kde import kde
+from transforms.mining.kmeans import kmeans
 from transforms.mining.knox import knox, space_time_k
 from transforms.mining.mantel import jacquez, mantel
 from transforms.mining.quadrat import grain, nearest_neighbour, quadrat
+from transforms.mining.regionalise import regionalise
 from transforms.mining.ripley import ripley
 from transforms.mining.st_dbscan import st_dbscan
 
@@ -85,6 +89,12 @@ COLLECTED: dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]]
     "quadrat": (quadrat, (), {}),
     "nearest_neighbour": (nearest_neighbour, (), {}),
     "grain": (grain, (), {"cells_m": "20,50,100"}),
+    "kde": (kde, (), {"cell_m": 20.0}),
+}
+LABELLED: dict[str, tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]] = {
+    "hdbscan": (hdbscan, (), {"min_cluster_size": 8}),
+    "kmeans": (kmeans, (), {"k": 6, "starts": 2}),
+    "regionalise": (regionalise, ("day",), {"k": 4, "neighbours": 6, "least_rows": 5}),
 }
 
 
@@ -95,3 +105,12 @@ def test_what_is_collected_knows_no_partitions(spark: SparkSession, events: pd.D
     for partitions in (1, 7, 64):
         found = tool(spread(spark, events, partitions), *given, **more)
         pd.testing.assert_frame_equal(found.toPandas().fillna(np.nan), here.fillna(np.nan), check_exact=True, check_dtype=False)
+
+
+@pytest.mark.parametrize("name", list(LABELLED))
+def test_labels_know_no_partitions(spark: SparkSession, events: pd.DataFrame, name: str) -> None:
+    tool, given, more = LABELLED[name]
+    here = rows(tool(events, *given, **more), "entity_id")
+    for partitions in (1, 7, 64):
+        found = rows(tool(spread(spark, events, partitions), *given, **more), "entity_id")
+        pd.testing.assert_frame_equal(found, here, check_exact=True, check_dtype=False)
