@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import resource
 import sys
@@ -26,6 +27,7 @@ from transforms.address import scoring
 from transforms.address.reverse import ReverseIndex
 from transforms.address.scoring import Measure
 
+OTHER_SEED = 7
 DOCS = Path(__file__).parent.parent / "docs" / "address-score.md"
 PEERS_KNOWN = "address-parse (npm) .957/.012, cpca .915/.008"
 
@@ -66,12 +68,23 @@ def score() -> tuple[str, list[Measure], str]:
     measures += scoring.kind_measures(judged, {**groups, "crossings, there or not": "crossing"})
     measures += _texts(engine, truth)
     measures += _tfidf(city, asked[asked["kind"].isin(kinds)])
+    measures += _elsewhere(kinds)
     table = scoring.by_kind(judged)
     lines = ["| kind | queries | right | other thing given | class right | coordinate |", "|---|---|---|---|---|---|"]
     for row in table.itertuples():
         shares = (row.is_right, row.is_neighbour, row.is_class_right, row.has_coordinate)
         lines.append(f"| {row.kind} | {row.queries} | " + " | ".join(f"{share:.3f}" for share in shares) + " |")
     return "Demo city", measures, "\n".join(lines) + "\n"
+
+
+def _elsewhere(kinds: list[str]) -> list[Measure]:
+    """Score a city of another seed, whose names nobody has looked at."""
+    city = gazetteer.build(seed=OTHER_SEED)
+    asked = gazetteer.truth(city, seed=OTHER_SEED, per_kind=120).queries
+    inputs = [row.query if row.query is not None else json.loads(row.fields) for row in asked.itertuples()]
+    judged = scoring.answers(asked, engine_of(city).match_many(inputs))
+    measures = scoring.fault_measures(judged, kinds) + scoring.refusal_measures(judged)
+    return [dataclasses.replace(measure, name=f"another city: {measure.name}") for measure in measures]
 
 
 def _texts(engine: AddressEngine, truth: gazetteer.Truth) -> list[Measure]:

@@ -10,10 +10,12 @@ import os
 import shutil
 import subprocess
 import sys
+import unicodedata
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import opencc
 import pandas as pd
 from pypinyin import lazy_pinyin
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -125,9 +127,14 @@ def _node() -> Path | None:
 
 
 def tfidf_top1(standard: list[str], queries: list[str], *, chunk: int = 500) -> np.ndarray:
-    """Return the row of the most alike standard text per query: TF-IDF over character and syllable n-grams, cosine."""
+    """Return the row of the most alike standard text per query: TF-IDF over character and syllable n-grams, cosine.
+
+    Width and script are levelled first (NFKC, OpenCC), as anybody would.
+    """
+    simplified = opencc.OpenCC("t2s")
 
     def grams(text: str) -> list[str]:
+        text = simplified.convert(unicodedata.normalize("NFKC", text))
         syllables = lazy_pinyin(text)
         pairs = [text[i : i + 2] for i in range(len(text) - 1)]
         return [*text, *pairs, *syllables, *(" ".join(pair) for pair in pairwise(syllables))]
