@@ -1,4 +1,8 @@
-"""dbt sources of the lake's tables for dbt-duckdb, with the tests that follow from the contracts."""
+"""dbt sources of the lake's tables for dbt-duckdb, with the tests that follow from the contracts.
+
+Two forms: tables read in place by `delta_scan`, for anybody's dbt project; and the views `core.<domain>__<entity>` of the rows that are
+valid and believed now, which `jobs.marts` makes for the project in `transforms/dbt`.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from schemas.model import Contract, History
 
 LIVE = "valid_to_at is null and superseded_at is null"
 LOCATION = "delta_scan('{{ env_var(\"SANYU_LAKE\") }}/%s')"
+VIEWS_HEAD = "# Generated from the contracts by `sanyu docs`.\n"
 
 
 def dbt_sources(contracts: Iterable[Contract]) -> str:
@@ -25,7 +30,25 @@ def dbt_sources(contracts: Iterable[Contract]) -> str:
     ordered = sorted(contracts, key=lambda c: c.name)
     groups = groupby(ordered, key=lambda c: f"{c.layer}_{c.domain}")
     sources = [{"name": name, "tables": [_table(c) for c in members]} for name, members in groups]
-    text: str = yaml.safe_dump({"version": 2, "sources": sources}, sort_keys=False, allow_unicode=True, width=140)
+    return _yaml({"version": 2, "sources": sources})
+
+
+def dbt_views(contracts: Iterable[Contract]) -> str:
+    """Return the `sources.yml` of the project's own marts: the source `core`, one view per core table, its columns described."""
+    tables = [
+        {
+            "name": f"{c.domain}__{c.entity}",
+            "description": f"{c.title_zh}. {c.grain}, valid and believed now",
+            "columns": [{"name": f.name, "description": comment(f)} for f in fields_of(c)],
+        }
+        for c in sorted(contracts, key=lambda c: c.name)
+        if c.layer == "core"
+    ]
+    return VIEWS_HEAD + _yaml({"version": 2, "sources": [{"name": "core", "schema": "core", "tables": tables}]})
+
+
+def _yaml(document: dict[str, Any]) -> str:
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=140)
     return text
 
 

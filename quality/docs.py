@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from quality.dbt import dbt_views
 from quality.delta import constraints, table_properties
 from quality.odcs import HISTORY, english, odcs, own_fields
 from quality.spark import comment
@@ -39,6 +40,7 @@ def pages(contracts: Mapping[str, Contract]) -> dict[str, str]:
     """Return all generated files, path → text."""
     tables = list(contracts.values())
     files = {"docs/tables/README.md": index_page(tables), "docs/codes.md": codes_page(), "docs/messages.md": messages_page()}
+    files["transforms/dbt/models/sources.yml"] = dbt_views(tables)
     for c in tables:
         files[f"docs/tables/{c.domain}/{c.entity}.md"] = table_page(c)
         files[f"docs/tables/{c.domain}/{c.entity}.odcs.yaml"] = yaml.safe_dump(odcs(c), sort_keys=False, allow_unicode=True, width=120)

@@ -274,6 +274,18 @@ PERIOD_START_ON = define("period_start_on", DATE, "统计期起", "First day of 
 INDICATOR_VALUE = define("indicator_value", D, "指标值", "Value of the indicator in the row's unit", "value", "数值", "指标值")
 UNIT_NAME = define("unit_name", S, "计量单位", "Unit of the value, as the publisher words it", "unit", "单位", "计量单位")
 
+# Counts and sums of marts
+AREA_M2 = define("area_m2", D, "面积", "Area on the ellipsoid", "面积", "area", unit="m2", minimum=0)
+BUILDING_COUNT = define("building_count", L, "建筑物数", "Buildings", unit="1", minimum=0)
+BUILDING_AREA_M2 = define("building_area_m2", D, "建筑占地面积", "Footprints on the ellipsoid together", unit="m2", minimum=0)
+PLACE_COUNT = define("place_count", L, "兴趣点数", "Places of interest", unit="1", minimum=0)
+ROAD_LENGTH_M = define("road_length_m", D, "道路长度", "Road segments on the ellipsoid together", unit="m", minimum=0)
+GREEN_AREA_M2 = define("green_area_m2", D, "绿地面积", "Green land on the ellipsoid together", unit="m2", minimum=0)
+FIRM_COUNT = define("firm_count", L, "法人单位数", "Legal persons", unit="1", minimum=0)
+ACTIVE_COUNT = define("active_count", L, "存续单位数", "Legal persons in operation", unit="1", minimum=0)
+INDUSTRY_GROUP = define("industry_group", S, "行业分组", "Industry code, or `unknown` for those without one")
+LAST_REGISTERED_ON = define("last_registered_on", DATE, "最近成立日期", "Day on which the youngest was registered")
+
 OWN: dict[str, FieldDef] = {f.name: f for f in list(globals().values()) if isinstance(f, FieldDef)}
 
 

@@ -230,6 +230,21 @@ def publish(ctx: typer.Context, json: Json = False) -> None:
 
 
 @app.command()
+def marts(ctx: typer.Context, json: Json = False) -> None:
+    """Build the marts with dbt over the rows that are valid now, test them, and commit them."""
+    from jobs.marts import run
+
+    context: Context = ctx.obj
+    with show.console.status("marts") as status:
+        found = run(context.loading(status.update))
+    if json:
+        show.dump([m.as_dict() for m in found])
+    else:
+        rows = [(m.table, m.rows, m.written, m.version, m.seconds) for m in found]
+        show.table(None, ("table", "rows", "written", "version", "s"), rows, right=("rows", "written", "version", "s"))
+
+
+@app.command()
 def doctor(ctx: typer.Context, json: Json = False) -> None:
     """Check the machine: Java, jars, pins, memory, ports, isolation of untrusted files; each with its remedy."""
     from sanyu.cli.doctor import checks

@@ -13,10 +13,10 @@ from sanyu.lake.store import LocalStore, Store
 from schemas.messages import SanyuError
 
 
-def connect(store: Store) -> Any:
-    """Return an in-memory connection that can `delta_scan` the lake; timestamps are shown in UTC."""
+def connect(store: Store, database: Path | None = None) -> Any:
+    """Return a connection, in memory or to a database file, that can `delta_scan` the lake; timestamps are shown in UTC."""
     config: dict[str, Any] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-    connection = duckdb.connect(":memory:", config=config)
+    connection = duckdb.connect(str(database or ":memory:"), config=config)
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
     load(connection, "delta")
     if not isinstance(store, LocalStore):
@@ -26,13 +26,18 @@ def connect(store: Store) -> Any:
 
 
 def load(connection: Any, name: str) -> None:
-    """Load the extension that the wheel `duckdb-extension-<name>` carries; SY-L013 where the wheel is not installed for this DuckDB."""
+    """Load an extension from its wheel; SY-L013 where the wheel is not installed for this DuckDB."""
+    connection.load_extension(str(extension(name)))
+
+
+def extension(name: str) -> Path:
+    """Return the file that the wheel `duckdb-extension-<name>` carries; SY-L013 where it is not installed for this DuckDB."""
     spec = importlib.util.find_spec(f"duckdb_extension_{name}")
     folder = Path(spec.origin).parent if spec and spec.origin else Path()
     path = folder / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
     if not path.is_file():
         raise SanyuError("SY-L013", name=name, version=duckdb.__version__)
-    connection.load_extension(str(path))
+    return path
 
 
 def scan(uri: str, version: int | None = None) -> str:
