@@ -65,7 +65,7 @@ def clustered(
         x, y = (table.column(c).to_numpy() for c in ("x_m", "y_m"))
         is_core, label = cluster(x, y, np.arange(len(x)), eps_m, min_points, t, eps_time * factor)
         found = _named(table.column("id").combine_chunks(), is_core, label)
-        note(row_count=len(x), cluster_count=len(np.unique(label[label >= 0])), noise_count=int((label < 0).sum()))
+        note(way=Way.IN_PROCESS, row_count=len(x), cluster_count=len(np.unique(label[label >= 0])), noise_count=int((label < 0).sum()))
         return attached(frame, found, id_column)
     return _distributed(frame, eps_m, min_points, time, eps_time, id_column, tile_m)
 
