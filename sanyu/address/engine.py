@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -23,11 +24,13 @@ from transforms.address.compare import Sameness, compare
 from transforms.address.divisions import DivisionTable
 from transforms.address.extracting import Extract, extracts
 from transforms.address.index import Shard, shard_of, shards_of
+from transforms.address.latin import LatinIndex
 from transforms.address.matcher import Matcher
 from transforms.address.model import LEVELS, Match, Parsed
 from transforms.address.parsing import parsed
 from transforms.address.reverse import ReverseIndex
-from transforms.address.text import MAX_LENGTH, key_of
+from transforms.address.spatial import by_crossing, by_interpolation, by_offset
+from transforms.address.text import MAX_LENGTH, is_mostly_latin, key_of
 
 Fields = Mapping[str, object]
 _BLANK = " \t\r\n\u3000\u200b\ufeff,，。.、;；:：()（）"
@@ -140,7 +143,14 @@ class AddressEngine:
         key = key_of(query)
         if not key.strip(" -#"):
             return refusal(query, "SY-A012" if query.strip(_BLANK) else "SY-A010", value=query)
-        return answer(self._matcher, query, self._matcher.find(key, context), near, limit)
+        told = by_offset(self._matcher, query) or by_crossing(self._matcher, query)
+        if told is not None:
+            return told
+        found = self._matcher.find(key, context)
+        if found.code is not None and is_mostly_latin(query) and self._latin is not None:
+            return replace(self._latin.match(query), query=query)
+        between = by_interpolation(self._matcher, query, found) if found.failed is not None else None
+        return between or answer(self._matcher, query, found, near, limit)
 
     def match_many(self, texts: Iterable[str | Fields | None], *, context: str | None = None, limit: int = 5) -> list[Match]:
         """Match every text in order; None is an empty address. Equal texts are matched once."""
@@ -156,6 +166,20 @@ class AddressEngine:
         `crs` is the datum of the coordinates (EPSG code, GCJ-02, BD-09), `at` the day of the divisions.
         """
         return self._reverse_index.query(lon, lat, crs=crs, at=at)
+
+    @cached_property
+    def _latin(self) -> LatinIndex | None:
+        """Return the index of Latin-script streets, None where the gazetteer's roads are not written so."""
+        texts = [
+            name
+            for shard in self._catalog.shards
+            for name in shard.names.filter(pc.equal(shard.names["level"], "road"))["name"].to_pylist()
+        ]
+        if not texts or sum(is_mostly_latin(text) for text in texts) * 2 < len(texts):
+            return None
+        wanted = ["entity_id", "kind", "road", "door", "lon", "lat", "geom"]
+        rows = pa.concat_tables([shard.rows.select(wanted) for shard in self._catalog.shards])
+        return LatinIndex.build(rows.rename_columns(["entity_id", "kind", "road_name", "door_number", "lon", "lat", "geom"]))
 
     @cached_property
     def _reverse_index(self) -> ReverseIndex:

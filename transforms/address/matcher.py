@@ -19,7 +19,6 @@ from transforms.address.catalog import ENTITY, Catalog
 from transforms.address.divisions import LEVEL_NAMES, DivisionTable, Reading
 from transforms.address.index import Shard
 from transforms.address.lattice import Named, cover
-from transforms.address.model import Reason
 from transforms.address.numbers import NUMBER_LEVELS, number_code, numbers_in
 
 TIE = 0.12  # costs nearer than this are equal
@@ -61,7 +60,7 @@ class Found:
     code: str | None = None
     params: dict[str, object] = field(default_factory=dict)
     division: int | None = None
-    reasons: tuple[Reason, ...] = ()
+    failed: Outcome | None = None
 
 
 class Matcher:
@@ -136,7 +135,7 @@ class Matcher:
         division = self.table.settle(reading, self.home)
         rest_head = asked.rest[0] if asked.rest else ""
         unknown = DIVISION_LIKE.match(rest_head) if rest_head and asked.head_open else None
-        scope = self._scope(reading.candidates, context)
+        scope = self.scope(reading.candidates, context)
         if reading.candidates and not scope:
             if unknown:
                 return Found(asked, [], "SY-A014", {"value": unknown.group()}, division)
@@ -189,7 +188,7 @@ class Matcher:
             known = self._community_towns[shard, where[0]] = {str(keys[int(i)]) for i in ids if i >= 0}
         return known
 
-    def _scope(self, candidates: tuple[int, ...], context: int | None) -> list[int]:
+    def scope(self, candidates: tuple[int, ...], context: int | None) -> list[int]:
         """Return the shards that lie in, or hold, one of the divisions."""
         lines = self.shard_lines
         if candidates:
@@ -306,7 +305,7 @@ class Matcher:
         hits = [o for o in outcomes if o.missing is None]
         if best.missing is not None and (not hits or hits[0].cost > best.cost + TIE):
             level, value = best.missing
-            return Found(asked, [], "SY-A018", {"value": f"{value} ({level})", "parent": self._parent(best)}, division)
+            return Found(asked, [], "SY-A018", {"value": f"{value} ({level})", "parent": self._parent(best)}, division, best)
         best = hits[0]
         if best.conflict is not None:
             _, text = best.conflict
