@@ -81,8 +81,8 @@ def near_duplicates(frame: DataFrame, iou: float, *, key: str = "source_key") ->
     """Return the rows with `duplicate_of`: the key of the row that stays, null for rows that stay.
 
     `frame` has `key` (unique among good rows), `bbox` and `geom` (polygons, EPSG:4490). Rows with anything in `errors` take no part (a good
-    row never gives way to a rejected one), nor do those that `is_duplicate` marks already. Runs jobs on the frame (persist it). The result does not depend on partitioning. Raises SY-C120
-    for more than five million pairs: then the layer holds something else than duplicates.
+    row never gives way to a rejected one), nor do those that `is_duplicate` marks already. Runs jobs on the frame (persist it). The result
+    does not depend on partitioning. Raises SY-C120 for more than five million pairs: then the layer holds something else than duplicates.
     """
     rows = frame.where(F.size("errors") == 0) if "errors" in frame.columns else frame
     rows = rows.where("not is_duplicate") if "is_duplicate" in frame.columns else rows

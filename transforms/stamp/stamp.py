@@ -139,7 +139,8 @@ def repeated(frame: DataFrame, *, newest_wins: bool) -> DataFrame:
         F.xxhash64("source_key").alias("key_hash"), "source_key", "order_by", "file_name", "row_number", "row_hash"
     )
     several = keyed.groupBy("key_hash").count().where("count > 1").select("key_hash")
-    order = Window.partitionBy("source_key").orderBy(*([F.col("order_by").desc_nulls_last()] if newest_wins else []), "file_name", "row_number")
+    newest = [F.col("order_by").desc_nulls_last()] if newest_wins else []
+    order = Window.partitionBy("source_key").orderBy(*newest, "file_name", "row_number")
     ranked = keyed.join(several, "key_hash", "left_semi").select(
         "file_name",
         "row_number",
@@ -150,7 +151,7 @@ def repeated(frame: DataFrame, *, newest_wins: bool) -> DataFrame:
 
 
 def marked(frame: DataFrame, marks: pa.Table) -> DataFrame:
-    """Add `is_duplicate` to the rows, and the error SY-Q006 to those that contradict another row of their key; `marks` are of `repeated`."""
+    """Add `is_duplicate` to the rows, and the error SY-Q006 to those that contradict another of their key; `marks` are of `repeated`."""
     if not marks.num_rows:
         return frame.withColumn("is_duplicate", F.lit(False))
     noted = frame.sparkSession.createDataFrame(marks)
