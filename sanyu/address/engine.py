@@ -208,6 +208,12 @@ class AddressEngine:
         matches = self.match_many(text[start:end] for start, end in found)
         return [Extract(text[a:b], a, b, match) for (a, b), match in zip(found, matches, strict=True)]
 
+    def division_codes(self, texts: Iterable[str]) -> list[str | None]:
+        """Return the 12-digit code of the deepest division that each text's head names, None where none or several; no gazetteer is asked."""
+        table, home = self._table, self._home
+        settled = [table.settle(table.find(key_of(text)), home) for text in texts]
+        return [None if row is None else table.codes[row] for row in settled]
+
     def parse(self, text: str) -> Parsed:
         """Cut a text into its elements with offsets, as far as the gazetteer and the rules know them."""
         return parsed(self._matcher, text)

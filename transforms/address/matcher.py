@@ -137,7 +137,9 @@ class Matcher:
         unknown = DIVISION_LIKE.match(rest_head) if rest_head and asked.head_open else None
         scope = self.scope(reading.candidates, context)
         if reading.candidates and not scope:
-            if unknown:
+            if division is None and not self.catalog.shards:
+                return Found(asked, [], "SY-A016", {"value": asked.key, "count": len(reading.candidates)})
+            if unknown and (self.catalog.shards or unknown.group()[-1] in "省市区县"):
                 return Found(asked, [], "SY-A014", {"value": unknown.group()}, division)
             if not self.catalog.shards or (division is not None and not asked.named and not asked.numbers and not asked.rest):
                 return Found(asked, [], None if not self.catalog.shards else "SY-A015", {"value": self._shown(reading)}, division)

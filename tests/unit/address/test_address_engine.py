@@ -174,6 +174,10 @@ def test_the_rebuild_of_a_district_touches_its_shard_alone(engine: sanyu.Address
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "shards" / "390102").iterdir()} == before
 
 
+def test_division_codes_come_without_the_gazetteer_rows(engine: sanyu.AddressEngine) -> None:
+    assert engine.division_codes(["东海省临海新城望海区解放东路", "云山区秋沙街道", "无此地"]) == ["390102000000", "390105002000", None]
+
+
 def test_parsing_gives_elements_at_their_offsets(engine: sanyu.AddressEngine) -> None:
     text = "送到：望海区 解放東路十二號"
     elements = engine.parse(text).elements
