@@ -1,4 +1,6 @@
-"""Autocorrelation against libpysal and esda in the same run: equality, wall and CPU seconds. `python -m bench.mining_autocorrelation [PART …]`.
+"""Autocorrelation against libpysal and esda in the same run: equality, wall and CPU seconds.
+
+`python -m bench.mining_autocorrelation [PART[=ROWS] …]`
 
 Parts: `analytic` (1 M rows: Gi*, LISA, Geary with their weights), `local` (999 conditional permutations, 200 k rows with esda and 1 M
 without), `global` (Moran's I and 999 permutations, 1 M rows; esda is timed on 20 and scaled). From a frame of points to a frame of
@@ -90,10 +92,10 @@ def local(rows: int = 200_000) -> None:
     )
     _, *ours = timed(lambda: local_moran(frame, "v", k=K))
     line(f"LISA, 999, {rows:,}, keyed", (ours[0], ours[1]), (theirs[0], theirs[1]), "weights included in ours only")
-    large = city(1_000_000)
+    large = city(5 * rows)
     for name, tool in (("LISA", local_moran), ("Geary", local_geary), ("Gi*", local_g)):
         _, *ours = timed(lambda tool=tool: tool(large, "v", k=K))
-        line(f"{name}, 999, 1,000,000, keyed", (ours[0], ours[1]), None)
+        line(f"{name}, 999, {5 * rows:,}, keyed", (ours[0], ours[1]), None)
 
 
 def whole(rows: int = 1_000_000, few: int = 20) -> None:
@@ -111,7 +113,7 @@ def whole(rows: int = 1_000_000, few: int = 20) -> None:
     line(f"Moran's I, 999, {rows:,}", (ours[0], ours[1]), (theirs[0], theirs[1]), f"relative gap {gap:.1e}; weights included in ours only")
 
 
-PARTS: dict[str, Callable[[], None]] = {"analytic": analytic, "local": local, "global": whole}
+PARTS: dict[str, Callable[..., None]] = {"analytic": analytic, "local": local, "global": whole}
 
 
 def main() -> None:
@@ -121,7 +123,8 @@ def main() -> None:
     local_moran(small, "v", permutations=19, draws="esda")
     print(f"{'seconds':<34}{'ours wall':>9} {'cpu':>9} {'peer wall':>9} {'cpu':>9} {'wall':>9} {'cpu':>9}")
     for part in sys.argv[1:] or PARTS:
-        PARTS[part]()
+        name, _, rows = part.partition("=")
+        PARTS[name](*([int(rows)] if rows else []))
 
 
 if __name__ == "__main__":
