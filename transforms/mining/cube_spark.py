@@ -1,8 +1,8 @@
 """The space-time cube on Spark: events of any size become bins on the executors; only the bins come to the driver.
 
 Each partition aggregates its own events to bins, the parts of a bin are then brought together: counts, minima and maxima as they are,
-sums as expansions (a few doubles whose exact sum is that of the part), medians as the values themselves. So every bin has the bits that one process
-would give it, for any number and order of partitions.
+sums as expansions (a few doubles whose exact sum is that of the part), medians as the values themselves. So every bin has the bits that
+one process would give it, for any number and order of partitions.
 """
 
 from __future__ import annotations

@@ -46,6 +46,19 @@ def _limit(found: float, total: float, best: float) -> Any:
 
 
 @njit(cache=True)
+def _place(seen: Ints, used: int, day: int) -> Any:
+    """Return the position of the first of `used` ascending days that is not before `day`."""
+    low, high = 0, used
+    while low < high:
+        middle = (low + high) >> 1
+        if seen[middle] < day:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True)
 def _scan_centre(
     near: Any, groups: Any, starts: Ints, days: Any, weight: Floats, elapsed: Floats, rate: float, longest: int, last_only: bool,
     most: float,
@@ -58,6 +71,7 @@ def _scan_centre(
     """
     used, new, zone = 0, 0, 0.0
     final = len(elapsed) - 2
+    total, best, version = state[0], state[1], int(state[2])
     for k in range(len(near)):
         place = near[k]
         if place < 0:
@@ -67,7 +81,7 @@ def _scan_centre(
             break
         for c in range(starts[place], starts[place + 1]):
             day = days[c]
-            at = np.searchsorted(seen[:used], day)
+            at = _place(seen, used, day)
             if at < used and seen[at] == day:
                 counts[at] += 1
             else:
@@ -79,8 +93,9 @@ def _scan_centre(
             new += 1
         if not groups[k] or new == 0:
             continue
+        scale = zone * rate
         for f in range(new):
-            here = np.searchsorted(seen[:used], fresh[f])
+            here = _place(seen, used, fresh[f])
             before = 0
             for i in range(here, -1, -1):
                 first = seen[i]
@@ -96,15 +111,16 @@ def _scan_centre(
                     end = final if last_only else seen[j]
                     if end - first >= longest:
                         break
-                    expected = zone * (elapsed[end + 1] - elapsed[first]) * rate
-                    if versions[found] != int(state[2]):
-                        limits[found], versions[found] = _limit(float(found), state[0], state[1]), int(state[2])
+                    expected = scale * (elapsed[end + 1] - elapsed[first])
+                    if versions[found] != version:
+                        limits[found], versions[found] = _limit(float(found), total, best), version
                     if expected < limits[found]:
-                        value = ratio(float(found), expected, state[0])
-                        if value > state[1]:
-                            state[1], state[2] = value, state[2] + 1.0
+                        value = ratio(float(found), expected, total)
+                        if value > best:
+                            best, version = value, version + 1
                             out[0], out[1], out[2], out[3], out[4], out[5] = value, k, first, end, found, expected
         new = 0
+    state[1], state[2] = best, version
 
 
 @njit(cache=True, parallel=True)
