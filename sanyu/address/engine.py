@@ -209,7 +209,7 @@ class AddressEngine:
         return [Extract(text[a:b], a, b, match) for (a, b), match in zip(found, matches, strict=True)]
 
     def division_codes(self, texts: Iterable[str]) -> list[str | None]:
-        """Return the 12-digit code of the deepest division that each text's head names, None where none or several; no gazetteer is asked."""
+        """Return the 12-digit code of the deepest division that each text's head names, None where there is none or several."""
         table, home = self._table, self._home
         settled = [table.settle(table.find(key_of(text)), home) for text in texts]
         return [None if row is None else table.codes[row] for row in settled]

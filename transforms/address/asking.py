@@ -30,6 +30,7 @@ class Asked:
     rest: list[str]
     reading: Reading
     head_open: bool = False
+    torn: frozenset[int] = frozenset()  # where an unexplained piece ends: a dropped character right behind it is none
 
 
 def merged(exact: list[Named], faulty: list[Named]) -> list[Named]:
@@ -50,7 +51,9 @@ def asked_of(key: str, covered: Cover, before: Cover | None, reading: Reading, c
     rest = [text for a, b in covered.rest if (text := NOISE.sub("", key[a:b]))]
     head_open = bool(covered.rest) and (not covered.named or covered.rest[0][0] < covered.named[0].start)
     rest += [text for a, b in (before.rest if before else ()) if (text := NOISE.sub("", key[a:b]))]
-    return Asked(key, list(named), numbers, rest, reading, head_open)
+    spans = covered.rest + (before.rest if before else ())
+    torn = frozenset(b for a, b in spans if NOISE.sub("", key[a:b]))
+    return Asked(key, list(named), numbers, rest, reading, head_open, torn)
 
 
 def _place_bare(number: Number, numbers: dict[str, Number], named: tuple[Named, ...], catalog: Catalog) -> None:

@@ -315,6 +315,9 @@ class Matcher:
         rest = "".join(asked.rest)
         if unknown and len(rest) > 2:
             return Found(asked, [], "SY-A014", {"value": unknown.group()}, division)
+        for piece, _, cost in best.names:
+            if cost >= 0.5 and piece.start in asked.torn:
+                return Found(asked, [], "SY-A017", {"value": rest + asked.key[piece.start : piece.end]}, division)
         road = ROAD_LIKE.search(rest)
         if road and len(road.group()) > 2 and all(self.catalog.names[number].level != "road" for _, number, _ in best.names):
             return Found(asked, [], "SY-A017", {"value": road.group()}, division)
