@@ -79,17 +79,14 @@ def regions(data: Floats, focal: Any, other: Any, k: int, least_rows: int) -> np
     if count > k:
         raise SanyuError("SY-N039", count=count, k=k, least=least_rows)
     alive = np.ones(len(edges), bool)
-    best: dict[int, tuple[float, int]] = {}
-    fresh = set(range(count))
     while count < k:
-        for region in sorted(fresh):
-            best[region] = best_cut(data, edges, alive, part, region, least_rows)
-        gain, edge, region = max(((g, -e, -r) for r, (g, e) in best.items()), default=(-1.0, 0, 0))
+        cuts = [best_cut(data, edges, alive, part, region, least_rows) for region in range(count)]
+        gain, edge = max(cuts, key=lambda cut: (cut[0], -cut[1]), default=(-1.0, 0))
         if gain < 0:
             raise SanyuError("SY-N039", count=count, k=k, least=least_rows)
-        alive[-edge] = False
+        alive[edge] = False
         part = components(len(data), edges[alive])
-        best, fresh, count = {}, set(range(count + 1)), count + 1
+        count += 1
     return part
 
 
