@@ -1,6 +1,7 @@
 """Sanyu (三域): the space-time lakehouse of a city.
 
-`open` gives a lake whose tables are read as GeoPandas, Arrow, DuckDB or Spark; `beidou` are grid codes, `coords` transforms coordinates.
+`open` gives a lake whose tables are read as GeoPandas, Arrow, DuckDB or Spark; `beidou` are grid codes, `coords` transforms coordinates,
+`mining` finds patterns in space and time.
 Importing this module starts nothing and imports no engine; each name is loaded when it is first used.
 """
 
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sanyu import beidou as beidou
     from sanyu import coords as coords
+    from sanyu import mining as mining
     from sanyu.address.engine import AddressEngine as AddressEngine
     from sanyu.lake import Lake as Lake
     from sanyu.lake import Table as Table
@@ -29,9 +31,10 @@ _WHERE = {
     "TableInfo": "sanyu.lake",
     "beidou": "sanyu.beidou",
     "coords": "sanyu.coords",
+    "mining": "sanyu.mining",
 }
 
-__all__ = ["AddressEngine", "Lake", "SanyuError", "Settings", "Table", "TableInfo", "beidou", "coords", "open"]
+__all__ = ["AddressEngine", "Lake", "SanyuError", "Settings", "Table", "TableInfo", "beidou", "coords", "mining", "open"]
 
 
 def open(path_or_url: str | Path | None = None, **settings: Any) -> Lake:  # noqa: A001 - the public name
