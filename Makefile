@@ -29,7 +29,7 @@ check: lint ## lint and unit tests; no JVM, under a minute
 	@$(PYTEST) tests/unit
 
 test: system ## everything: setup, lint, and all tests on Spark, servers and Airflow
-	@bash infra/setup/setup.sh core s3
+	@bash infra/setup/setup.sh core s3 jdbc
 	@$(MAKE) lint
 	@$(PYTEST) tests/unit tests/spark tests/integration tests/e2e
 

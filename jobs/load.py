@@ -49,7 +49,8 @@ def run(loading: Loading, source: Source) -> SourceReport:
     says `failed`, and the other tables of the source are loaded.
     """
     started = time.monotonic()
-    landed = land(loading.lake.store, source, loading.data_root, loading.contracts, progress=loading.progress)
+    jars = loading.lake.settings.jar_folder
+    landed = land(loading.lake.store, source, loading.data_root, loading.contracts, jars=jars, progress=loading.progress)
     number = sequence(loading.lake.store, source.name, landed.batch_id)
     todo = [i for i in source.into if not loading.lake.ledger.is_done(source.name, landed.batch_id, i.contract, number)]
     if not todo:
@@ -64,8 +65,9 @@ def run(loading: Loading, source: Source) -> SourceReport:
 
 
 def is_loaded(loading: Loading, source: Source) -> bool:
-    """Tell whether the source's present files are the delivery that was loaded last; hashes files, starts no Spark."""
-    found = fingerprint(loading.lake.store, source, loading.data_root, loading.contracts)
+    """Tell whether what the source delivers now is the delivery that was loaded last; starts no Spark."""
+    jars = loading.lake.settings.jar_folder
+    found = fingerprint(loading.lake.store, source, loading.data_root, loading.contracts, jars=jars)
     delivered = deliveries(loading.lake.store, source.name)
     if not delivered or delivered[-1] != found.batch_id:
         return False

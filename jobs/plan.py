@@ -12,6 +12,7 @@ from typing import Any
 
 from jobs.load import Loading
 from sanyu.lake.landing import fingerprint, read_options
+from sanyu.lake.queried import known_rows, sampled
 from sanyu.readers import detect_format, parse
 from schemas.model import Contract
 from schemas.source import Into, Source
@@ -32,12 +33,15 @@ class PlannedTarget:
 
 @dataclass(frozen=True)
 class Planned:
-    """What a run would do; `files` are (name, bytes, format, rows, estimated where the file is large)."""
+    """What a run would do; `files` are (name, bytes, format, rows, estimated where the file is large).
+
+    A database is one entry, whose bytes are known after it was landed once.
+    """
 
     source: str
     batch_id: str
     is_known: bool
-    files: tuple[tuple[str, int, str, str], ...]
+    files: tuple[tuple[str, int | None, str, str], ...]
     targets: tuple[PlannedTarget, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -46,6 +50,8 @@ class Planned:
 
 def planned(loading: Loading, source: Source) -> Planned:
     """Plan the source; raises as a run would on a wrong definition, a missing file or a column that is not in the files."""
+    if source.read.is_database:
+        return _planned_rows(loading, source)
     found = fingerprint(loading.lake.store, source, loading.data_root, loading.contracts)
     done = all(loading.lake.ledger.is_done(source.name, found.batch_id, i.contract) for i in source.into)
     smallest = min(found.files, key=lambda f: f.path.stat().st_size)
@@ -60,6 +66,18 @@ def planned(loading: Loading, source: Source) -> Planned:
     columns = tuple(c.name for c in sample.columns)
     targets = tuple(_target(source, into, loading.contracts[into.contract], columns) for into in source.into)
     return Planned(source.name, found.batch_id, done, tuple(files), targets)
+
+
+def _planned_rows(loading: Loading, source: Source) -> Planned:
+    """Plan a database: its first rows tell the columns. Which batch its rows are is known before a run only from `changed_by`."""
+    database, sample, count = sampled(source, loading.lake.settings.jar_folder)
+    _, found = known_rows(loading.lake.store, source, loading.contracts, database)
+    done = found is not None and all(loading.lake.ledger.is_done(source.name, found.batch_id, i.contract) for i in source.into)
+    size = sum(f.size_bytes for f in found.files) if found else None
+    columns = tuple(c.name for c in sample.columns)
+    targets = tuple(_target(source, into, loading.contracts[into.contract], columns) for into in source.into)
+    batch = found.batch_id if found else "by its rows"
+    return Planned(source.name, batch, done, ((database.name, size, "jdbc", f"{count:,}"),), targets)
 
 
 def _target(source: Source, into: Into, contract: Contract, columns: tuple[str, ...]) -> PlannedTarget:

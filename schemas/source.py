@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -14,6 +15,11 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from schemas.messages import SanyuError
 from schemas.model import Frozen
 
+_OF_DATABASES = frozenset({"url", "table", "query", "user_env", "password_env", "driver", "geometry", "changed_by", "fetch_size"})
+_OF_FILES = frozenset({"path", "layer", "encoding", "header", "delimiter"})
+# How a database is reached does not decide what its rows become.
+_OF_ACCESS = frozenset({"url", "user_env", "password_env", "driver", "changed_by", "fetch_size"})
+_CREDENTIALS = re.compile(r"[?;&](user|username|password|pwd)=|://[^/@]*@|thin:[^/@]+/[^@]*@", re.IGNORECASE)
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
@@ -32,10 +38,12 @@ class About(Frozen):
 class Read(Frozen):
     """Which files, and how they are parsed. `path` is a glob below the data root; a list reads several.
 
+    With `format = "jdbc"` the rows of a database are read instead of files: `url`, and `table` or `query`. Credentials come from the
+    variables that `user_env` and `password_env` name, never from here.
     `open_schema` is for formats whose rows each bring their own keys (OSM): a name that no row has is then empty, not an error.
     """
 
-    path: str | tuple[str, ...]
+    path: str | tuple[str, ...] = ()
     format: str | None = None
     layer: str | None = None
     encoding: str | None = None
@@ -50,12 +58,57 @@ class Read(Frozen):
     open_schema: bool = False
     max_seconds: int = 600
     max_memory_mb: int = 4096
-    jdbc_table: str | None = None
-    jdbc_partition_column: str | None = None
+    url: str | None = None
+    table: Annotated[str, StringConstraints(pattern=r"^[\w$]+(\.[\w$]+){0,2}$")] | None = None
+    query: str | None = None
+    user_env: str | None = None
+    password_env: str | None = None
+    driver: str | None = None
+    geometry: str | None = None
+    changed_by: str | None = None
+    fetch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+
+    @model_validator(mode="after")
+    def _files_or_database(self) -> Self:
+        given = {name for name in self.model_fields_set if getattr(self, name) is not None}
+        if not self.is_database:
+            if not self.path:
+                raise ValueError("`path` is missing: which files to read")
+            if wrong := sorted(given & _OF_DATABASES):
+                raise ValueError(f'{wrong[0]} is for format = "jdbc"')
+            return self
+        if wrong := sorted(given & _OF_FILES):
+            raise ValueError(f'{wrong[0]} is for files, not for format = "jdbc"')
+        if not (self.url or "").startswith("jdbc:"):
+            raise ValueError("`url` is missing or no JDBC address, such as jdbc:postgresql://host:5432/city")
+        if _CREDENTIALS.search(self.url or ""):
+            raise ValueError("credentials in `url`: name the variables that hold them as `user_env` and `password_env`")
+        if (self.table is None) == (self.query is None):
+            raise ValueError("give either `table` or `query`")
+        return self
+
+    @property
+    def is_database(self) -> bool:
+        return self.format == "jdbc"
 
     @property
     def paths(self) -> tuple[str, ...]:
         return (self.path,) if isinstance(self.path, str) else self.path
+
+    @property
+    def server(self) -> str:
+        """Return the database's address without the options behind it."""
+        return re.split(r"[?;]", (self.url or "").removeprefix("jdbc:"))[0]
+
+    @property
+    def sql(self) -> str:
+        """Return the query that gives a database's rows."""
+        return self.query.strip().rstrip(";") if self.query else f"select * from {self.table}"
+
+    @property
+    def origin(self) -> str:
+        """Return in a few words where the rows are: the files' patterns, or the database with its table."""
+        return f"{self.server} {self.table or 'query'}" if self.is_database else ", ".join(self.paths)
 
 
 class Delivery(Frozen):
@@ -123,7 +176,8 @@ class Source(Frozen):
     @property
     def fingerprint(self) -> str:
         """Return a digest of all that decides what the rows become; it is part of the batch id."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()[:16]
+        decisive = self.model_dump(mode="json", exclude={"read": set(_OF_ACCESS)})
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def load_source(path: Path) -> Source:

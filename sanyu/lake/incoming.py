@@ -56,15 +56,28 @@ class Fingerprint:
     hashes: dict[str, tuple[int, int, str]]
 
 
-def fingerprint(store: Store, source: Source, data_root: Path, contracts: Mapping[str, Contract]) -> Fingerprint:
+def fingerprint_files(store: Store, source: Source, data_root: Path, contracts: Mapping[str, Contract]) -> Fingerprint:
     """Return what would be landed, and its batch id: `<date of edition>-<12 hex>`.
 
     The hex is a digest over the files' content, the source definition and the contract versions. A batch that the lake holds under this
     digest keeps its id and edition, whatever the files' modification times are by now.
     """
-    known = json.loads(store.get(_hashes_key(source)) or b"{}")
+    known = json.loads(store.get(hashes_key(source)) or b"{}")
     hashes: dict[str, tuple[int, int, str]] = {}
     files = tuple(_incoming(path, data_root, known, hashes) for path in _resolved(source, data_root))
+    newest = max(path.stat().st_mtime_ns for f in files for _, path in f.members)
+    return identified(store, source, contracts, files, hashes, dt.datetime.fromtimestamp(newest // 1_000_000_000, dt.UTC))
+
+
+def identified(
+    store: Store,
+    source: Source,
+    contracts: Mapping[str, Contract],
+    files: tuple[Incoming, ...],
+    hashes: dict[str, tuple[int, int, str]],
+    newest: dt.datetime,
+) -> Fingerprint:
+    """Return the batch that files of known content are; `newest` is its edition where the definition names none."""
     versions = {i.contract: contracts[i.contract].version for i in source.into}
     content = json.dumps([sorted(f.sha256 for f in files), source.fingerprint, versions], sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()[:12]
@@ -72,20 +85,20 @@ def fingerprint(store: Store, source: Source, data_root: Path, contracts: Mappin
         manifest = store.get(f"landing/{source.name}/{folder}/manifest.json") if folder.endswith(digest) else None
         if manifest is not None:
             return Fingerprint(folder, json.loads(manifest)["edition_at"], files, hashes)
-    edition = _edition(source, files)
+    edition = _edition(source, newest)
     return Fingerprint(f"{edition:%Y%m%d}-{digest}", edition.isoformat(timespec="microseconds"), files, hashes)
 
 
 def forget_hashes(store: Store, source: Source) -> None:
     """Forget all hashes: one of them has turned out to be wrong."""
-    store.delete(_hashes_key(source))
+    store.delete(hashes_key(source))
 
 
 def keep_hashes(store: Store, source: Source, found: Fingerprint) -> None:
     """Remember the hashes of this run for the next one."""
     text = json.dumps(found.hashes, ensure_ascii=False, indent=0, sort_keys=True).encode()
-    if store.get(_hashes_key(source)) != text:
-        store.put(_hashes_key(source), text)
+    if store.get(hashes_key(source)) != text:
+        store.put(hashes_key(source), text)
 
 
 def read_options(source: Source, path: Path | None = None) -> ReadOptions:
@@ -117,7 +130,8 @@ def readers_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def _hashes_key(source: Source) -> str:
+def hashes_key(source: Source) -> str:
+    """Return the key of what is remembered about a source's deliveries."""
     return f"landing/{source.name}/hashes.json"
 
 
@@ -161,12 +175,11 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _edition(source: Source, files: Sequence[Incoming]) -> dt.datetime:
-    """Return the edition time in UTC: the definition's, in its time zone where it has none, else the newest modification time (seconds)."""
+def _edition(source: Source, newest: dt.datetime) -> dt.datetime:
+    """Return the edition time in UTC: the definition's, in its time zone where it has none, else the newest content's."""
     given = source.delivery.edition_at
     if given is None:
-        newest = max(path.stat().st_mtime_ns for f in files for _, path in f.members)
-        return dt.datetime.fromtimestamp(newest // 1_000_000_000, dt.UTC)
+        return newest
     try:
         edition = dt.datetime.fromisoformat(given)
         if edition.tzinfo is None:

@@ -1,8 +1,8 @@
 """Land a delivery: resolve a source's files, copy them in, parse each once, and say in a manifest what is there.
 
 The manifest is written last, so a crash leaves no half batch; where it stands, nothing is done again. A file that cannot be read is
-recorded with its reason and the rest goes on. Parsed parts are kept by content (`landing/_parsed/<digest>/`), so that sources which read
-the same file in the same way share them.
+recorded with its reason and the rest goes on. Parsed parts are kept by content (`sanyu.lake.parsed`), so that sources which read the same
+file in the same way share them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -19,17 +18,19 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sanyu.lake.deliveries import deliveries
-from sanyu.lake.incoming import Fingerprint, Incoming, fingerprint, forget_hashes, keep_hashes, read_options, readers_digest
+from sanyu.lake.incoming import Fingerprint, Incoming, fingerprint_files, forget_hashes, keep_hashes, read_options, readers_digest
 from sanyu.lake.manifest import Landed, LandedFile, drift
+from sanyu.lake.parsed import PARSED, clean, complete, publish, reused, staged
+from sanyu.lake.queried import fingerprint_rows, land_rows
 from sanyu.lake.store import LocalStore, Store
 from sanyu.readers import Parsed, ReadOptions, parse
+from sanyu.settings import Settings
 from schemas.messages import SanyuError, render
 from schemas.model import Contract
 from schemas.source import Source
 
 __all__ = ["Fingerprint", "Landed", "fingerprint", "land", "landed_batch", "read_options"]
 
-PARSED = "landing/_parsed"
 _CHUNK = 1 << 20
 _WORKERS = min(2, os.cpu_count() or 1)  # each parser may take gigabytes
 _SECONDS_BETWEEN_REPORTS = 2.0
@@ -38,57 +39,80 @@ Progress = Callable[[str], None]
 
 
 def land(
-    store: Store, source: Source, data_root: Path, contracts: Mapping[str, Contract], *, progress: Progress = lambda text: None
+    store: Store,
+    source: Source,
+    data_root: Path,
+    contracts: Mapping[str, Contract],
+    *,
+    jars: Path | None = None,
+    progress: Progress = lambda text: None,
 ) -> Landed:
-    """Bring the source's present files into the lake as a batch, or recognise the batch that they already are.
+    """Bring what the source delivers now into the lake as a batch, or recognise the batch that it already is.
 
-    Raises SanyuError where the definition matches no file (SY-L031); a file that cannot be read is in the result, not an error.
+    `jars` is the folder of the JDBC drivers, for a source that is a database. Raises SanyuError where the definition matches no file
+    (SY-L031) or the database can't be read (SY-R040 and following); a file that cannot be read is in the result, not an error.
     """
-    found = fingerprint(store, source, data_root, contracts)
-    folder = f"landing/{source.name}/{found.batch_id}"
-    known = _complete(store, folder)
-    if known is None:
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            work = [pool.submit(_landed, store, folder, file, source, progress) for file in found.files]
-            try:
-                files = [w.result() for w in work]
-            except BaseException as error:
-                pool.shutdown(wait=True, cancel_futures=True)
-                if isinstance(error, SanyuError) and error.code == "SY-L033":
-                    forget_hashes(store, source)
-                raise
-        manifest = {"source": source.name, "batch_id": found.batch_id, "edition_at": found.edition_at, "files": [asdict(f) for f in files]}
-        store.put(f"{folder}/manifest.json", json.dumps(manifest, ensure_ascii=False, indent=1).encode())
+    if source.read.is_database:
+        report = _reporter(source.name, source.read.server, progress)
+        found, files, is_known = land_rows(store, source, contracts, _drivers(jars), report)
     else:
-        files = known
+        found, files, is_known = _land_files(store, source, data_root, contracts, progress)
+    if not is_known:
+        manifest = {"source": source.name, "batch_id": found.batch_id, "edition_at": found.edition_at, "files": [asdict(f) for f in files]}
+        store.put(f"landing/{source.name}/{found.batch_id}/manifest.json", json.dumps(manifest, ensure_ascii=False, indent=1).encode())
+        clean(store)
     keep_hashes(store, source, found)
     return Landed(
         source_name=source.name,
         batch_id=found.batch_id,
         edition_at=found.edition_at,
         files=tuple(files),
-        is_new=known is None,
+        is_new=not is_known,
         drift=_drift(store, source, found.batch_id, files),
         uri_of=store.uri,
     )
 
 
+def fingerprint(
+    store: Store, source: Source, data_root: Path, contracts: Mapping[str, Contract], *, jars: Path | None = None
+) -> Fingerprint:
+    """Return the batch that the source would deliver now. Files are hashed; a database's rows are fetched unless `changed_by` spares it."""
+    if source.read.is_database:
+        return fingerprint_rows(store, source, contracts, _drivers(jars))
+    return fingerprint_files(store, source, data_root, contracts)
+
+
+def _drivers(jars: Path | None) -> Path:
+    return jars if jars is not None else Settings.load().jar_folder
+
+
+def _land_files(
+    store: Store, source: Source, data_root: Path, contracts: Mapping[str, Contract], progress: Progress
+) -> tuple[Fingerprint, list[LandedFile], bool]:
+    """Copy and parse the source's files; returns the batch, its files, and whether they had been there already."""
+    found = fingerprint_files(store, source, data_root, contracts)
+    folder = f"landing/{source.name}/{found.batch_id}"
+    known = complete(store, folder)
+    if known is not None:
+        return found, known, True
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        work = [pool.submit(_landed, store, folder, file, source, progress) for file in found.files]
+        try:
+            return found, [w.result() for w in work], False
+        except BaseException as error:
+            pool.shutdown(wait=True, cancel_futures=True)
+            if isinstance(error, SanyuError) and error.code == "SY-L033":
+                forget_hashes(store, source)
+            raise
+
+
 def landed_batch(store: Store, source: Source, batch_id: str) -> Landed:
     """Return a batch that landed before, from its manifest; raises SanyuError SY-L036 where there is none."""
     folder = f"landing/{source.name}/{batch_id}"
-    files, manifest = _complete(store, folder), store.get(f"{folder}/manifest.json")
+    files, manifest = complete(store, folder), store.get(f"{folder}/manifest.json")
     if files is None or manifest is None:
         raise SanyuError("SY-L036", source=source.name, batch=batch_id)
     return Landed(source.name, batch_id, json.loads(manifest)["edition_at"], tuple(files), False, (), store.uri)
-
-
-def _complete(store: Store, folder: str) -> list[LandedFile] | None:
-    """Return the files of a batch whose manifest is there and whose parsed parts still are."""
-    text = store.get(f"{folder}/manifest.json")
-    if text is None:
-        return None
-    files = [LandedFile.from_dict(f) for f in json.loads(text)["files"]]
-    return files if all(store.exists(f"{f.parsed}/parsed.json") for f in files if f.parsed) else None
 
 
 def _landed(store: Store, folder: str, file: Incoming, source: Source, progress: Progress) -> LandedFile:
@@ -102,7 +126,7 @@ def _landed(store: Store, folder: str, file: Incoming, source: Source, progress:
         landed = LandedFile(name=file.name, size_bytes=file.size_bytes, sha256=file.sha256)
         try:
             options = read_options(source, copy)
-            key, parsed = _parsed(store, file, copy, options, scratch=Path(scratch), report=_reporter(source.name, file.name, progress))
+            key, parsed = _parsed(store, file, copy, options, _reporter(source.name, file.name, progress))
         except SanyuError as error:
             progress(f"{source.name}: {error}")
             return landed.failed(error.code, error.params)
@@ -130,9 +154,7 @@ def _copied(file: Incoming, base: Path) -> Path:
     return base / file.name
 
 
-def _parsed(
-    store: Store, file: Incoming, copy: Path, options: ReadOptions, *, scratch: Path, report: Callable[[int], None]
-) -> tuple[str, Parsed]:
+def _parsed(store: Store, file: Incoming, copy: Path, options: ReadOptions, report: Callable[[int], None]) -> tuple[str, Parsed]:
     """Return the folder key and record of a file's parsed parts, from an earlier run or another source where they are there.
 
     The name counts, because messages about rows hold it; limits don't, because they do not change what comes out.
@@ -140,35 +162,11 @@ def _parsed(
     asked = {k: v for k, v in asdict(options).items() if k not in ("limits", "strict")}
     digest = hashlib.sha256(json.dumps([Path(file.name).name, asked, readers_digest()], sort_keys=True).encode()).hexdigest()
     key = f"{PARSED}/{file.sha256[:24]}-{digest[:12]}"
-    record = store.get(f"{key}/parsed.json")
-    if record is not None:
-        return key, Parsed.from_dict(json.loads(record), Path(key))
-    if isinstance(store, LocalStore):
-        (store.root / PARSED).mkdir(parents=True, exist_ok=True)
-        out = Path(tempfile.mkdtemp(prefix=".parse-", dir=store.root / PARSED))
-    else:
-        out = scratch / "parsed"
-    try:
-        parsed = parse(copy, out, options, report)
-        _publish(store, out, key, parsed)
-    finally:
-        shutil.rmtree(out, ignore_errors=True)
-    return key, Parsed.from_dict(json.loads(parsed.to_json()), Path(key))
-
-
-def _publish(store: Store, out: Path, key: str, parsed: Parsed) -> None:
-    """Put a folder of parts in place: by one rename on a disk, with the record last on an object store."""
-    if not isinstance(store, LocalStore):
-        for part in (*parsed.parts, out / "parsed.json"):
-            store.upload(part, f"{key}/{part.name}")
-        return
-    target = store.root / key
-    out.chmod(0o755)
-    try:
-        out.rename(target)
-    except OSError:
-        if not (target / "parsed.json").is_file():  # else another process was first, with the same content
-            raise
+    known = reused(store, key)
+    if known is not None:
+        return key, known
+    with staged(store) as out:
+        return key, publish(store, out, key, parse(copy, out, options, report))
 
 
 def _reporter(source_name: str, file_name: str, progress: Progress) -> Callable[[int], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import hashlib
 import os
 import time
@@ -129,6 +130,17 @@ class S3Store(Store):
                 return True
             answer = self._s3.list_objects_v2(Bucket=self.bucket, Prefix=self._folder(key), MaxKeys=1)
             return bool(answer.get("KeyCount"))
+
+    def modified_at(self, key: str) -> dt.datetime | None:
+        with self._explained():
+            try:
+                head = self._s3.head_object(Bucket=self.bucket, Key=self._name(key))
+            except ClientError as error:
+                if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+                    return None
+                raise
+            written: dt.datetime = head["LastModified"]
+            return written
 
     def delete(self, prefix: str) -> None:
         with self._explained():

@@ -7,6 +7,7 @@ address (`uri`) and the access (`storage_options`) from here. Keys are relative,
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import fcntl
 import hashlib
 import os
@@ -76,6 +77,10 @@ class Store(ABC):
     @abstractmethod
     def exists(self, key: str) -> bool:
         """Tell whether there is a file of this key, or anything below a folder of this key."""
+
+    @abstractmethod
+    def modified_at(self, key: str) -> dt.datetime | None:
+        """Return when the file was last written, in UTC; None where there is none."""
 
     @abstractmethod
     def delete(self, prefix: str) -> None:
@@ -160,6 +165,12 @@ class LocalStore(Store):
 
     def exists(self, key: str) -> bool:
         return self._path(key).exists()
+
+    def modified_at(self, key: str) -> dt.datetime | None:
+        try:
+            return dt.datetime.fromtimestamp(self._path(key).stat().st_mtime, dt.UTC)
+        except FileNotFoundError:
+            return None
 
     def delete(self, prefix: str) -> None:
         path = self._path(prefix)

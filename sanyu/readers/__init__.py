@@ -1,4 +1,4 @@
-"""Turn untrusted city files into Parquet parts of raw rows, in a confined child process.
+"""Turn untrusted city files into Parquet parts of raw rows, in a confined child process; rows of databases become the same.
 
 Every row of a file becomes a row of the parts, with its original text; a row that cannot be read carries an error instead of vanishing. The
 parts have one schema whatever the format: `row_number`, `feature_id`, `attributes` (map of original texts), `geom` (ISO WKB in the file's
@@ -6,8 +6,24 @@ own coordinates, x = easting or longitude), `error_code`, `error_params` (JSON).
 """
 
 from sanyu.readers.content import detect_format
+from sanyu.readers.database import Database, Fetched, Shape, ask, fetch
 from sanyu.readers.launch import parse
 from sanyu.readers.model import FORMATS, Column, Limits, Note, Parsed, ReadOptions
 from sanyu.readers.sandbox import capabilities
 
-__all__ = ["FORMATS", "Column", "Limits", "Note", "Parsed", "ReadOptions", "capabilities", "detect_format", "parse"]
+__all__ = [
+    "FORMATS",
+    "Column",
+    "Database",
+    "Fetched",
+    "Limits",
+    "Note",
+    "Parsed",
+    "ReadOptions",
+    "Shape",
+    "ask",
+    "capabilities",
+    "detect_format",
+    "fetch",
+    "parse",
+]

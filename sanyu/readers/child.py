@@ -26,7 +26,7 @@ class _Request:
     options: ReadOptions
 
 
-class _Unwanted(MetaPathFinder):
+class Unwanted(MetaPathFinder):
     """Hide pandas and geopandas: Arrow and pyogrio import them unasked where they can, which takes a second for each file."""
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
@@ -46,7 +46,7 @@ def main() -> None:
         answers.write(json.dumps(message, ensure_ascii=False, default=str) + "\n")
         answers.flush()
 
-    sys.meta_path.insert(0, _Unwanted())
+    sys.meta_path.insert(0, Unwanted())
     asked = json.loads(sys.stdin.read())
     request = _Request(
         path=Path(asked["path"]),

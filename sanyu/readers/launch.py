@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sanyu.readers.archive import shapefile_siblings
-from sanyu.readers.model import FORMATS, RESULT_NAME, Parsed, ReadOptions
+from sanyu.readers.model import FORMATS, RESULT_NAME, Limits, Parsed, ReadOptions
 from sanyu.readers.sandbox import child_environment
 from schemas.messages import SanyuError, catalogue
 
@@ -59,18 +59,19 @@ def parse(path: Path, out_dir: Path, options: ReadOptions, progress: Callable[[i
                 cwd=work,
                 start_new_session=True,
             )
-        parsed = _converse(child, path, out_dir, options, progress or _ignore)
+        answer, status = converse(child, _request(path, out_dir, options), path.name, options.limits, progress or ignore)
+        parsed = _outcome(answer, status, path, out_dir, options)
     except BaseException:
-        _kill(child)
+        kill(child)
         _remove_results(out_dir)
         raise
-    _kill(child)
+    kill(child)
     shutil.rmtree(work, ignore_errors=True)
     (out_dir / RESULT_NAME).write_text(parsed.to_json(), "utf-8")
     return parsed
 
 
-def _ignore(_: int) -> None:
+def ignore(_: int) -> None:
     """Take no notice of progress."""
 
 
@@ -133,21 +134,26 @@ def _environment(name: str, work: Path) -> dict[str, str]:
     return child_environment(**extra)
 
 
-def _converse(child: subprocess.Popen[bytes], path: Path, out_dir: Path, options: ReadOptions, progress: Callable[[int], None]) -> Parsed:
-    """Hand over the request and follow the answers until the child ends or its time is over."""
+def converse(
+    child: subprocess.Popen[bytes], request: bytes, file: str, limits: Limits, progress: Callable[[int], None]
+) -> tuple[dict[str, Any], int]:
+    """Hand over the request, follow the answers until the child ends, and return the last one and the exit status.
+
+    Raises SanyuError SY-R016 when its time is over.
+    """
     assert child.stdin is not None
     assert child.stdout is not None
     with contextlib.suppress(BrokenPipeError):
-        child.stdin.write(_request(path, out_dir, options))
+        child.stdin.write(request)
         child.stdin.close()
-    deadline = time.monotonic() + options.limits.max_seconds
+    deadline = time.monotonic() + limits.max_seconds
     pending = b""
     answer: dict[str, Any] = {}
     with selectors.DefaultSelector() as selector:
         selector.register(child.stdout, selectors.EVENT_READ)
         while True:
             if not selector.select(max(0.0, deadline - time.monotonic())):
-                raise SanyuError("SY-R016", file=path.name, limit=options.limits.max_seconds)
+                raise SanyuError("SY-R016", file=file, limit=limits.max_seconds)
             chunk = os.read(child.stdout.fileno(), 1 << 16)
             if not chunk:
                 break
@@ -160,12 +166,11 @@ def _converse(child: subprocess.Popen[bytes], path: Path, out_dir: Path, options
                 else:
                     answer = message
             if len(pending) > _LONGEST_ANSWER:
-                raise SanyuError("SY-R031", file=path.name, detail="answer too long")
+                raise SanyuError("SY-R031", file=file, detail="answer too long")
     try:
-        status = child.wait(timeout=max(1.0, deadline - time.monotonic()))
+        return answer, child.wait(timeout=max(1.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
-        raise SanyuError("SY-R016", file=path.name, limit=options.limits.max_seconds) from None
-    return _outcome(answer, status, path, out_dir, options)
+        raise SanyuError("SY-R016", file=file, limit=limits.max_seconds) from None
 
 
 def _outcome(answer: dict[str, Any], status: int, path: Path, out_dir: Path, options: ReadOptions) -> Parsed:
@@ -187,7 +192,7 @@ def _outcome(answer: dict[str, Any], status: int, path: Path, out_dir: Path, opt
     raise SanyuError("SY-R031", file=path.name, detail=last_words[-1][:300])
 
 
-def _kill(child: subprocess.Popen[bytes] | None) -> None:
+def kill(child: subprocess.Popen[bytes] | None) -> None:
     """End the child and whatever it started."""
     if child is None:
         return

@@ -53,8 +53,8 @@ def confine(read: Iterable[Path], write: Iterable[Path], limits: Limits) -> set[
 
     `read` are files or folders besides Python's own and the system's libraries, `write` folders. Call it before any thread exists.
     """
+    die_with_parent()
     libc = _libc()
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     held = set()
     if _leave_network(libc):
@@ -65,6 +65,11 @@ def confine(read: Iterable[Path], write: Iterable[Path], limits: Limits) -> set[
     if _set_limits(limits):
         held.add(LIMITS)
     return held
+
+
+def die_with_parent() -> None:
+    """Let the kernel end this process when the one that started it ends."""
+    _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def capabilities() -> dict[str, bool]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
-from sanyu.lake import landing
+from sanyu.lake import landing, parsed
 from sanyu.lake.landing import Landed, fingerprint, land
 from sanyu.lake.ledger import Ledger
 from sanyu.lake.store import LocalStore
@@ -198,3 +200,31 @@ def test_the_parts_of_a_shapefile_are_one_file_and_each_counts(store: LocalStore
     assert [n for n, _ in before.files[0].members] == ["roads.shp", "roads.shx", "roads.dbf"]
     (data / "roads.dbf").write_bytes(b"edited")
     assert fingerprint(store, shapes, data, contract()).batch_id != before.batch_id
+
+
+def test_parts_that_no_manifest_names_are_dropped_a_day_after_their_last_use(store: LocalStore, data: Path) -> None:
+    kept = land(store, source("shops"), data, contract())
+    lost = land(store, source("parks", delimiter=";", x=None, y=None), data, contract())
+    (store.root / "landing/_parsed/.parse-crashed").mkdir()
+    store.delete(f"landing/parks/{lost.batch_id}")
+    later = dt.datetime.now(dt.UTC) + parsed.KEPT_UNUSED
+    assert parsed.clean(store, later - dt.timedelta(minutes=5)) == []
+    dropped = parsed.clean(store, later + dt.timedelta(minutes=5))
+    assert len(dropped) == 2
+    assert not any(store.exists(f.parsed or "") for f in lost.files)
+    assert all(Path(p.uri).is_file() for p in kept.parts)
+    assert sorted(p.name for p in (store.root / "landing/_parsed").iterdir()) == store.folders("landing/_parsed")
+    assert not land(store, source("shops"), data, contract()).is_new
+
+
+def test_parts_used_again_stay_and_a_landing_cleans_up(store: LocalStore, data: Path) -> None:
+    first = land(store, source("shops"), data, contract())
+    store.delete(f"landing/shops/{first.batch_id}")
+    two_days = 2 * 86_400
+    for key in store.keys("landing/_parsed"):
+        os.utime(store.root / key, (time.time() - two_days, time.time() - two_days))
+    (data / "tiles/b.csv").write_text("lon,lat,name\n120.3,30.3,新\n")
+    second = land(store, source("parks"), data, contract())
+    names = {f.parsed.rsplit("/", 1)[1] for f in second.files if f.parsed}
+    assert set(store.folders("landing/_parsed")) == names
+    assert {f.parsed for f in first.files} & {f.parsed for f in second.files}
