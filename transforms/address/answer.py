@@ -11,12 +11,14 @@ import numpy as np
 from schemas.messages import catalogue
 from transforms.address.catalog import ENTITY
 from transforms.address.divisions import LEVEL_NAMES
-from transforms.address.index import Shard
 from transforms.address.matcher import Found, Matcher, Outcome
 from transforms.address.model import LEVELS, Match, Reason, Status
 from transforms.space import beidou
 
 GRID_LEVEL = 9  # 1/256 second and 8 cm would feign precision: level 8 is 4 m at the equator, 9 is 0.5 m
+
+_DEPTH = {level: depth for depth, level in enumerate(LEVELS)}
+Elements = dict[str, str | None]
 
 
 def answer(matcher: Matcher, query: str, found: Found, near: tuple[float, float] | None = None, limit: int = 5) -> Match:
@@ -73,19 +75,20 @@ def _division_only(matcher: Matcher, query: str, found: Found) -> Match:
 def _matched(matcher: Matcher, query: str, found: Found, outcome: Outcome) -> Match:
     shard = matcher.catalog.shards[outcome.shard]
     row = int(outcome.rows[0])
+    elements = shard.elements(row)
     lon, lat = shard.cell("lon", row), shard.cell("lat", row)
     derived = outcome.extra > 0
     geom = None if derived else shard.cell("geom", row)
-    reasons = _reasons(matcher, found, outcome, row)
+    reasons = _reasons(matcher, found, outcome, elements)
     rest = sum(len(part) for part in found.asked.rest)
     score = 100.0 - 25.0 * min(outcome.cost, 2.0) - 2.0 * min(rest, 10) - 4.0 * len(outcome.coarser) - (3.0 if derived else 0.0)
     return Match(
         query,
         Status.MATCHED,
         round(max(score, 1.0), 1),
-        standard=_standard(shard, row, outcome),
+        standard=_standard(shard.cell("standard", row), elements, outcome),
         division_code=shard.cell("division_code", row),
-        precision=_precision(shard, row, outcome),
+        precision=_precision(elements, outcome),
         lon=lon,
         lat=lat,
         geom=geom,
@@ -107,28 +110,23 @@ def with_grid_codes(matches: list[Match]) -> list[Match]:
     return out
 
 
-def _precision(shard: Shard, row: int, outcome: Outcome) -> str:
-    if outcome.level == "door" and shard.cell("place", row) and outcome.extra == 0:
+def _precision(elements: Elements, outcome: Outcome) -> str:
+    if outcome.level == "door" and elements["place"] and outcome.extra == 0:
         return "place"
     if outcome.level is not None:
         return outcome.level
-    return next((level for level in reversed(LEVELS) if shard.cell(level, row)), "area")
+    return next((level for level in reversed(LEVELS) if elements[level]), "area")
 
 
-def _standard(shard: Shard, row: int, outcome: Outcome) -> str:
-    text = shard.cell("standard", row)
+def _standard(text: str | None, elements: Elements, outcome: Outcome) -> str:
     if text and outcome.extra == 0:
-        return str(text)
+        return text
     depth = LEVELS.index(outcome.level) if outcome.level in LEVELS else len(LEVELS)
-    if outcome.level == "road":
-        depth = LEVELS.index("road")
-    parts = [shard.cell(level, row) for level in LEVELS[: depth + 1]]
-    return "".join(str(part) for part in parts if part)
+    return "".join(value for level in LEVELS[: depth + 1] if (value := elements[level]))
 
 
-def _reasons(matcher: Matcher, found: Found, outcome: Outcome, row: int) -> tuple[Reason, ...]:
+def _reasons(matcher: Matcher, found: Found, outcome: Outcome, elements: Elements) -> tuple[Reason, ...]:
     catalog, asked = matcher.catalog, found.asked
-    shard = catalog.shards[outcome.shard]
     out: list[Reason] = []
     told: set[str] = set()
     for hit in asked.reading.hits:
@@ -145,13 +143,15 @@ def _reasons(matcher: Matcher, found: Found, outcome: Outcome, row: int) -> tupl
         told.add(level)
     for level, given in asked.numbers.items():
         known = level not in outcome.coarser
-        value = shard.cell(level, row) if known else None
+        value = elements[level] if known else None
         out.append(Reason(level, "same" if known else "SY-A018", given.value, value, 1.0 if known else 0.0))
         told.add(level)
-    for level in LEVELS:
-        if level not in told and (value := shard.cell(level, row)):
-            out.append(Reason(level, "filled", None, str(value), 1.0))
-    return tuple(sorted(out, key=lambda reason: LEVELS.index(reason.level) if reason.level in LEVELS else 0))
+    out += [Reason(level, "filled", None, value, 1.0) for level, value in elements.items() if value and level not in told]
+    return tuple(sorted(out, key=_depth))
+
+
+def _depth(reason: Reason) -> int:
+    return _DEPTH.get(reason.level, 0)
 
 
 def _nearest(matcher: Matcher, outcomes: list[Outcome], near: tuple[float, float]) -> Outcome:

@@ -8,11 +8,13 @@ from datetime import date
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from transforms.address.divisions import LEVEL_NAMES, DivisionTable, short_names
 from transforms.address.index import DIVISION_LEVELS, Shard, spellings
-from transforms.address.lattice import Named, grouped
+from transforms.address.lattice import Named, grouped, ranked
 from transforms.address.scan import MAX_NAME, Lexicon, codes_of
 from transforms.address.text import key_of
 
@@ -48,7 +50,7 @@ class _Part:
     """A lexicon with, per entry, the names it can mean and their costs."""
 
     lexicon: Lexicon
-    names_of: list[list[tuple[int, float]]]
+    names_of: list[tuple[tuple[int, float], ...]]  # cheapest first; dearer ones only within SPREAD of the cheapest
     long: dict[str, list[tuple[int, float]]]  # too long for the scan: met only as the whole text
 
 
@@ -60,7 +62,6 @@ class Catalog:
         self.divisions = divisions
         self.names: list[Name] = []
         self._by_key: dict[tuple[str, str], int] = {}
-        self._entities: dict[str, tuple[int, int]] | None = None
         self.alias_of: dict[tuple[str, int], Alias] = {}
         for number, shard in enumerate(self.shards):
             self._add_shard(number, shard)
@@ -70,8 +71,10 @@ class Catalog:
                 self._name(level, divisions.keys[row], divisions.names[row]).division = row
         self.unknown_aliases: list[Alias] = []
         entries = self._own_spellings()
+        aliases = list(aliases)
+        known = self._entities([alias.entity_id for alias in aliases if alias.entity_id is not None])
         for alias in aliases:
-            targets = self._targets(alias)
+            targets = self._targets(alias, known)
             if targets:
                 self._spell(entries, alias, targets)
             else:
@@ -111,18 +114,22 @@ class Catalog:
         return self._by_key.get((level, key))
 
     def entity(self, entity_id: str) -> tuple[int, int] | None:
-        """Return (shard, row) of an entity; the first call makes the table."""
-        if self._entities is None:
-            self._entities = {
-                key: (number, row)
-                for number, shard in enumerate(self.shards)
-                for row, key in enumerate(shard.rows["entity_id"].to_pylist())
-            }
-        return self._entities.get(entity_id)
+        """Return (shard, row) of an entity."""
+        return self._entities([entity_id]).get(entity_id)
+
+    def _entities(self, wanted: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """Return (shard, row) of those entities that the shards hold, by one pass over their columns."""
+        out: dict[str, tuple[int, int]] = {}
+        ids = pa.array(sorted(set(wanted)), pa.large_string())
+        for number, shard in enumerate(self.shards if len(ids) else ()):
+            found = pc.index_in(shard.rows["entity_id"], ids).combine_chunks()
+            for row in np.flatnonzero(np.asarray(found.is_valid())).tolist():
+                out.setdefault(ids[found[row].as_py()].as_py(), (number, row))
+        return out
 
     def add(self, alias: Alias) -> bool:
         """Add an alias for the next look-up; False where its target is not known."""
-        targets = self._targets(alias)
+        targets = self._targets(alias, self._entities([alias.entity_id] if alias.entity_id is not None else []))
         if not targets:
             return False
         added = {key: dict(known) for key, known in self._added.items()}
@@ -130,9 +137,9 @@ class Catalog:
         self._delta, self._added = _part(added), added
         return True
 
-    def _targets(self, alias: Alias) -> list[int]:
+    def _targets(self, alias: Alias, known: dict[str, tuple[int, int]]) -> list[int]:
         if alias.entity_id is not None:
-            found = self.entity(alias.entity_id)
+            found = known.get(alias.entity_id)
             if found is None:
                 return []
             shard, row = found
@@ -154,21 +161,21 @@ class Catalog:
     def exact(self, key: str) -> list[Named]:
         """Return the names that stand in a key as they are."""
         codes = codes_of(key)
-        found = grouped(self._main.lexicon.exact_hits(codes), None, self._main.names_of)
+        found: list[Named] = []
         for part in (self._main, self._delta):
-            if part is not None and key in part.long:
-                found.append(Named(0, len(key), tuple(part.long[key])))
-        if self._delta is not None:
-            found += grouped(self._delta.lexicon.exact_hits(codes), None, self._delta.names_of)
+            if part is not None:
+                found += [Named(start, end, part.names_of[entry]) for start, end, entry in part.lexicon.exact_hits(codes).tolist()]
+                if key in part.long:
+                    found.append(Named(0, len(key), tuple(part.long[key])))
         return found
 
-    def faulty(self, key: str) -> list[Named]:
-        """Return the names that stand in a key with a tolerable fault."""
+    def faulty(self, key: str, begin: int = 0) -> list[Named]:
+        """Return the names that stand in a key from `begin` on with a tolerable fault."""
         codes = codes_of(key)
         found: list[Named] = []
         for part in (self._main, self._delta):
             if part is not None:
-                hits, costs = part.lexicon.faulty_hits(codes)
+                hits, costs = part.lexicon.faulty_hits(codes, begin)
                 found += grouped(hits, costs, part.names_of)
         return found
 
@@ -177,4 +184,4 @@ def _part(entries: dict[str, dict[int, float]]) -> _Part:
     keys = [key for key in entries if len(key) > 1]
     faulty = [min(entries[key].values()) < 0.3 for key in keys]
     long = {key: sorted(entries[key].items()) for key in keys if len(key) > MAX_NAME}
-    return _Part(Lexicon.of(keys, faulty=faulty), [sorted(entries[key].items()) for key in keys], long)
+    return _Part(Lexicon.of(keys, faulty=faulty), [ranked(entries[key]) for key in keys], long)

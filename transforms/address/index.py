@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from schemas.messages import SanyuError
+from transforms.address.model import LEVELS
 from transforms.address.numbers import NUMBER_LEVELS, number_code, number_fields
 from transforms.address.text import key_of
 
@@ -74,6 +75,22 @@ class Shard:
     def columns(self) -> dict[str, Any]:
         """Return the rows' columns by name, each one array: access by table and chunk costs more than the look-up itself."""
         return {name: self.rows[name].chunk(0) if len(self) else pa.array([], pa.large_string()) for name in self.rows.column_names}
+
+    @cached_property
+    def _coded(self) -> tuple[list[list[str | None]], NDArray[np.int32]]:
+        """Return the distinct values of each of LEVELS and their numbers, shape (rows, columns): a query reads whole rows."""
+        values: list[list[str | None]] = []
+        codes = np.zeros((len(self), len(LEVELS)), dtype=np.int32)
+        for i, name in enumerate(LEVELS):
+            coded = self.columns[name].dictionary_encode()
+            values.append([*coded.dictionary.to_pylist(), None])
+            codes[:, i] = np.asarray(coded.indices.fill_null(len(values[i]) - 1))
+        return values, codes
+
+    def elements(self, row: int) -> dict[str, str | None]:
+        """Return the elements of a row by level, from the province down."""
+        values, codes = self._coded
+        return {name: known[code] for name, known, code in zip(LEVELS, values, codes[row].tolist(), strict=True)}
 
     def cell(self, name: str, row: int) -> Any:
         """Return one value, None where it is null or the column is not there."""

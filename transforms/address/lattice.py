@@ -11,6 +11,7 @@ from transforms.address.numbers import Number
 
 PER_PIECE = 0.45  # what each piece costs: one long name explains more than two short ones
 PER_COST = 1.6
+SPREAD = 0.25
 
 
 class Named(NamedTuple):
@@ -62,19 +63,21 @@ def cover(size: int, start: int, names: list[Named], numbers: list[Number]) -> C
     return Cover(tuple(reversed(named)), tuple(reversed(chosen)), tuple(rest))
 
 
-def grouped(hits: NDArray[np.int32], costs: NDArray[np.float32] | None, names_of: list[list[tuple[int, float]]]) -> list[Named]:
-    """Join the hits of one span: each name once at its least cost, dearer ones only within 0.25 of the cheapest."""
+def grouped(hits: NDArray[np.int32], costs: NDArray[np.float32], names_of: list[tuple[tuple[int, float], ...]]) -> list[Named]:
+    """Join the faulty hits of one span: each name once at its least cost."""
     spans: dict[tuple[int, int], dict[int, float]] = {}
-    for k, (start, end, entry) in enumerate(hits.tolist()):
-        cost = 0.0 if costs is None else float(costs[k])
+    for (start, end, entry), cost in zip(hits.tolist(), costs.tolist(), strict=True):
         names = spans.setdefault((start, end), {})
         for name, extra in names_of[entry]:
             total = cost + extra
             if total < names.get(name, 99.0):
                 names[name] = total
-    out = []
-    for (start, end), found in spans.items():
-        ranked = sorted(found.items(), key=lambda pair: (pair[1], pair[0]))
-        limit = ranked[0][1] + 0.25
-        out.append(Named(start, end, tuple(pair for pair in ranked if pair[1] <= limit)))
-    return out
+    return [Named(start, end, ranked(found)) for (start, end), found in spans.items()]
+
+
+def ranked(costs: dict[int, float]) -> tuple[tuple[int, float], ...]:
+    """Return (name, cost), cheapest first; dearer ones only within SPREAD of the cheapest."""
+    if len(costs) == 1:
+        return tuple(costs.items())
+    pairs = sorted(costs.items(), key=lambda pair: (pair[1], pair[0]))
+    return tuple(pair for pair in pairs if pair[1] <= pairs[0][1] + SPREAD)

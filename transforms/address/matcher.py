@@ -72,6 +72,7 @@ class Matcher:
         for shard in catalog.shards:
             row = table.by_code.get(shard.code.ljust(12, "0"))
             self.shard_lines.append(table.above[row] if row is not None else frozenset())
+        self._city_shards = {n: s.code[:4].rstrip("0") or "#" for n, s in enumerate(catalog.shards) if s.code.endswith("00")}
         self.areas = _areas(catalog.shards)
         self._community_towns: dict[tuple[int, int], set[str]] = {}
 
@@ -79,10 +80,13 @@ class Matcher:
         """Cut a key into divisions, names, numbers and rest; `faulty` also finds names with faults."""
         names = self.catalog.exact(key)
         reading = self._reading(key, names) if start is None else self.table.read("")
-        if faulty:
-            names = merged(names, self.catalog.faulty(key))
-        numbers = numbers_in(key)
+        return self._cut(key, names, reading, faulty=faulty)
+
+    def _cut(self, key: str, names: list[Named], reading: Reading, *, faulty: bool) -> Asked:
         head = reading.hits[0].start if reading.hits else 0
+        if faulty:
+            names = merged(names, self.catalog.faulty(key, 0 if head else reading.end))
+        numbers = numbers_in(key)
         covered = cover(len(key), reading.end, names, numbers)
         before = cover(head, 0, [n for n in names if n.end <= head], [n for n in numbers if n.end <= head]) if head else None
         return asked_of(key, covered, before, reading, self.catalog)
@@ -108,13 +112,15 @@ class Matcher:
 
     def find(self, key: str, context: int | None = None) -> Found:
         """Return the rows that a key means; `context` is a division row that holds where the text leaves the place open."""
-        asked = self.ask(key)
+        names = self.catalog.exact(key)
+        reading = self._reading(key, names)
+        asked = self._cut(key, names, reading, faulty=False)
         found = self._judge(asked, context)
         if found.code is None and not asked.rest:
             return found
         if found.code in ("SY-A013", "SY-A018") and not asked.rest:
             return found
-        again = self.ask(key, faulty=True)
+        again = self._cut(key, names, reading, faulty=True)
         second = self._judge(again, context)
         if (second.code is None and (found.code is not None or len("".join(again.rest)) < len("".join(asked.rest)))) or (
             found.code is not None and second.code == "SY-A016"
@@ -204,8 +210,8 @@ class Matcher:
 
     def _crosses(self, shard: int, candidates: tuple[int, ...]) -> bool:
         """Tell whether a shard of rows coded by the city alone may hold rows of a district of that city."""
-        code = self.catalog.shards[shard].code
-        return code.endswith("00") and any(self.table.codes[c].startswith(code[:4].rstrip("0") or "#") for c in candidates)
+        city = self._city_shards.get(shard)
+        return city is not None and any(self.table.codes[c].startswith(city) for c in candidates)
 
     def _outcomes(self, asked: Asked, scope: list[int]) -> Iterator[Outcome]:
         pieces = asked.named[-6:]

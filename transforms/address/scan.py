@@ -81,13 +81,15 @@ class Lexicon:
         n = _scan_exact(codes, t.hashes, t.refs, t.starts, np.uint64(t.shift), self.chars, self.offsets, out)
         return out[:n]
 
-    def faulty_hits(self, codes: NDArray[np.uint16]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Return (start, end, entry) and cost of every spelling that stands in the text with a tolerable fault; exact ones come too."""
+    def faulty_hits(self, codes: NDArray[np.uint16], begin: int = 0) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return (start, end, entry) and cost of every spelling that stands from `begin` on with a tolerable fault; exact ones
+        come too."""
         s = sounds()
         out, cost = np.empty((1024, 3), dtype=np.int32), np.empty(1024, dtype=np.float32)
         t = self.faulty
         n = _scan_faulty(
             codes,
+            begin,
             s.first,
             s.second,
             s.typed,
@@ -266,13 +268,13 @@ def allowance(length):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _scan_faulty(codes, first, second, typed, looks, hashes, refs, starts, shift, chars, offsets, out, costs):  # type: ignore[no-untyped-def]
+def _scan_faulty(codes, start, first, second, typed, looks, hashes, refs, starts, shift, chars, offsets, out, costs):  # type: ignore[no-untyped-def]
     n = len(codes)
     heard = first[codes]
     prefix, powers = np.zeros(n + 1, dtype=np.uint64), np.zeros(n + 1, dtype=np.uint64)
     _prefix(heard, prefix, powers)
     found = 0
-    for i in range(n - 1):
+    for i in range(start, n - 1):
         for j in range(i + 2, min(n, i + 24) + 1):
             begin = found
             for k in range(i - 1, j):
