@@ -23,6 +23,7 @@ from schemas.stamp import STAMP
 
 NOTICE = "<!-- Generated from the contracts by `sanyu docs`; edit those, not this. -->\n"
 ROOMS = {
+    "A": "addresses",
     "C": "geometries of rows",
     "D": "source definitions",
     "E": "settings, session, machine",
@@ -30,6 +31,7 @@ ROOMS = {
     "K": "contracts and code lists",
     "L": "the lake",
     "M": "the demo city",
+    "N": "mining",
     "P": "releases and maps",
     "Q": "rejected rows",
     "R": "reading files",

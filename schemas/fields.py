@@ -246,6 +246,13 @@ EXPIRES_ON = define("expires_on", DATE, "有效期至", "Last day of the permit"
 SCOPE_TEXT = define("scope_text", S, "许可内容", "What the permit allows", "FoodItems", "许可内容", "经营范围")
 PLACE_TEXT = define("place_text", S, "地点描述", "Where it is, in words other than an address", "LocationDescription", "地点", "位置描述")
 
+# Events
+EVENT_ID = define("event_id", S, "事件编号", "Number of the event, as its office keeps it", "事件编号", "工单编号", "case_id", "sjbh")
+OCCURRED_AT = define(
+    "occurred_at", DType.TIMESTAMP, "发生时间", "Instant at which it happened, or was reported where nobody knows (UTC)", "发生时间", "fssj"
+)
+EVENT_TEXT = define("event_text", S, "事件描述", "What happened, in words", "description", "描述", "事件描述")
+
 # Statistics
 STAT_YEAR = define(
     "stat_year", INT, "统计年份", "Year that the figures stand for", "year", "年份", "统计年份", "nf", unit="a", minimum=1900, maximum=2100

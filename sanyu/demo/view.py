@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from schemas.messages import SanyuError
 
 Anys = NDArray[Any]
-TABLES = ("rejects", "duplicates", "files", "counts", "identities", "divisions", "coordinates", "edges")
+TABLES = ("rejects", "duplicates", "files", "counts", "identities", "divisions", "coordinates", "edges", "hot_spots")
 # Keyless things are told by where they are: published to 1e-9 degrees, so neighbours (metres apart) can't be mistaken.
 SAME_PLACE_DEG = 2e-7
 

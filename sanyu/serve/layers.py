@@ -47,6 +47,7 @@ THEMES: Mapping[str, Theme] = {
     "core.basemap__place": Theme(60, "point", "#2f6fb3", by_class=True, fields=("kind_name", "address_text")),
     "core.basemap__address": Theme(55, "point", "#7d8ca3", visible=False, fields=("address_text", "door_number")),
     "core.thematic__permit": Theme(65, "point", "#c2571a", fields=("holder_name", "permit_status_code")),
+    "core.thematic__event": Theme(63, "point", "#b3452f", by_class=True, visible=False, fields=("kind_name", "event_text")),
     "core.thematic__legal_person": Theme(64, "point", "#5a4a8a", visible=False, fields=("address_text",)),
 }
 FALLBACK = Theme(50, "point", "#5c6b73")

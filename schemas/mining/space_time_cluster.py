@@ -8,7 +8,7 @@ from schemas.mining import _cube_fields as c
 from schemas.model import AttributeStamp, Column, Contract, Geometry, GeometryKind
 
 CLUSTER_NUMBER = define("cluster_number", INT, "聚集序号", "Order by likelihood ratio, from 1", minimum=1)
-PLACE_COUNT = define("place_count", INT, "地点数", "Cells in the cylinder's circle", unit="1", minimum=1)
+COVERED_CELL_COUNT = define("covered_cell_count", INT, "单元数", "Cells in the cylinder's circle", unit="1", minimum=1)
 RADIUS_M = define("radius_m", D, "半径", "Distance of the farthest cell's centre from the centre cell", unit="m", minimum=0)
 FOUND_COUNT = define("found_count", L, "实际事件数", "Events in the cylinder", unit="1", minimum=0)
 EXPECTED_COUNT = define("expected_count", D, "期望事件数", "Events that the model expects in the cylinder", unit="1", minimum=0)
@@ -24,7 +24,7 @@ CONTRACT = Contract(
     columns=(
         Column(field=CLUSTER_NUMBER, required=True),
         Column(field=c.CELL_ID, required=True, description="Cell at the centre of the circle"),
-        Column(field=PLACE_COUNT, required=True),
+        Column(field=COVERED_CELL_COUNT, required=True),
         Column(field=RADIUS_M, required=True),
         Column(field=c.FROM_AT, required=True, description="Begin of the cylinder's first day (UTC)"),
         Column(field=c.TO_AT, required=True, description="End of the cylinder's last day (UTC)"),

@@ -118,7 +118,7 @@ def _cluster_table(cube: Cube, clusters: list[Cluster], crs: str | None) -> pa.T
         {
             "cluster_number": pa.array(np.arange(1, len(clusters) + 1, dtype=np.int32)),
             "cell_id": pa.array([str(cube.cells.ids[c.centre]) for c in clusters], pa.string()),
-            "place_count": pa.array([len(c.places) for c in clusters], pa.int32()),
+            "covered_cell_count": pa.array([len(c.places) for c in clusters], pa.int32()),
             "radius_m": pa.array([c.radius_m for c in clusters], pa.float64()),
             "from_at": instants(cube.edges[[c.first for c in clusters]]),
             "to_at": instants(cube.edges[[c.last + 1 for c in clusters]]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import shapely
 
 from sanyu.demo.city import dirt
 from sanyu.demo.city.dirt import Spoil, value, values
+from sanyu.demo.city.events import planted_events
 from sanyu.demo.city.formats import File
 from sanyu.demo.city.plan import METRIC_CRS, Anys, stream
 from sanyu.demo.city.world import World
@@ -30,6 +32,8 @@ GREEN = {"park": "公园", "square": "广场", "shelter": "防护绿地"}
 WATER = {"river": "河流", "canal": "运河", "lake": "湖泊"}
 LINES = {"blue_line": "蓝线", "green_line": "绿线", "urban_limit": "城镇开发边界"}
 LEVEL = {"province": "省级", "city": "地级", "district": "县级", "township": "乡级", "community": "村级"}
+COMPLAINTS = ("夜间施工噪声", "路灯不亮", "井盖破损", "占道停车", "供水中断", "垃圾堆积")
+BEIJING = dt.timezone(dt.timedelta(hours=8))
 TILES = ("nw", "ne", "sw", "se")
 DEGREES = 9
 
@@ -87,6 +91,7 @@ def deliveries(world: World, edition: int) -> list[Delivery]:
         _permits(world, rng("permits", changes=False)),
         _population(world, rng("population")),
         _economy(world, rng("economy")),
+        _events(world, rng("events", changes=False)),
     ]
 
 
@@ -365,3 +370,18 @@ def _economy(world: World, rng: np.random.Generator) -> Delivery:
     spoils = [value("数值", "wrong_type", "SY-Q001", "暂缺"), value("指标", "unknown_code", "SY-Q002", "幸福指数")]
     rows = dirt.plant(rows, spoils, rng, key="区划代码", form=lambda n: f"3901{90 + n:02d}000000")
     return Delivery("demo_economy", "core.thematic__economic_indicator", [File("economy/zhibiao.csv", rows)])
+
+
+def _events(world: World, rng: np.random.Generator) -> Delivery:
+    f = planted_events(world.plan.seed).events
+    local = f["observed_at"].dt.tz_convert(BEIJING)
+    columns = {
+        "事件编号": f["event_id"], "发生时间": local.dt.strftime("%Y-%m-%d %H:%M:%S"), "类别": f["kind_name"],
+        "描述": f["kind_name"] + "：" + rng.choice(COMPLAINTS, len(f)), "经度": f["lon"].round(DEGREES), "纬度": f["lat"].round(DEGREES),
+    }  # fmt: skip
+    spoils = [
+        *dirt.point_fields("经度", "纬度"), value("发生时间", "illegal_date", "SY-Q001", "2025-02-30 08:00:00"),
+        value("类别", "unknown_code", "SY-Q002", "许愿"), value("发生时间", "missing_value", "SY-Q003", None), dirt.ragged(),
+    ]  # fmt: skip
+    rows = dirt.plant(table(f, columns, key="事件编号"), spoils, rng, key="事件编号", form=lambda n: f"E9{n:06d}")
+    return Delivery("demo_event", "core.thematic__event", [File("event/shijian.csv", dirt.repeat(rows, rng, 15))])

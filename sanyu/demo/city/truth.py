@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import shapely
 
 from sanyu.demo.city.edits import EDITION_AT
+from sanyu.demo.city.events import planted_events
 from sanyu.demo.city.formats import File
 from sanyu.demo.city.plan import METRIC_CRS, Anys, stream
 from sanyu.demo.city.publish import Delivery
@@ -29,7 +30,8 @@ class Truth:
     `rejects` (source, contract, file, row_number, key, reason, codes), `duplicates` (source, contract, file, row_number, key, twin, kind,
     lon, lat), `files` (source, file, reason, codes), `counts` (source, contract, rows_in, rejected, duplicates, loaded), `identities`
     (contract, source, kind, edit, key_1, lon_1, lat_1, key_2, lon_2, lat_2), `divisions` (contract, source, key, lon, lat, division_code),
-    `coordinates` (contract, source, key, lon, lat, EPSG:4490), `edges` (source, key_1, key_2). Keys are null where the source has none:
+    `coordinates` (contract, source, key, lon, lat, EPSG:4490), `edges` (source, key_1, key_2), `hot_spots` (kind, x_m, y_m,
+    radius_m; EPSG:4549). Keys are null where the source has none:
     then lon, lat (centre of the bounds) tell the row.
     """
 
@@ -58,6 +60,7 @@ def tell(world: World, edition: int, deliveries: list[Delivery], bad_files: pd.D
         "divisions": _divisions(world, deliveries, edition),
         "coordinates": _coordinates(world),
         "edges": _edges(world),
+        "hot_spots": planted_events(world.plan.seed).truth,
     }
 
 

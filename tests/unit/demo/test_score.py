@@ -26,6 +26,7 @@ COLUMNS: dict[str, list[str]] = {
     "divisions": ["contract", "source", "key", "lon", "lat", "division_code"],
     "coordinates": ["contract", "source", "key", "lon", "lat"],
     "edges": ["source", "key_1", "key_2"],
+    "hot_spots": ["kind", "x_m", "y_m", "radius_m"],
 }
 
 

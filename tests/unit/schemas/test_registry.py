@@ -24,7 +24,8 @@ def test_all_tables_of_the_first_issue_are_described() -> None:
         "address boundary building division green_land place road_segment transit_route transit_stop transit_stop_time transit_trip water"
     )
     wanted = {f"core.basemap__{e}" for e in basemap.split()}
-    wanted |= {f"core.thematic__{e}" for e in ("economic_indicator", "legal_person", "permit", "population")}
+    wanted |= {f"core.thematic__{e}" for e in ("economic_indicator", "event", "legal_person", "permit", "population")}
+    wanted |= {"mart.basemap__division_profile", "mart.thematic__firm_profile"}
     wanted |= {f"raw.ops__{e}" for e in ("ledger", "file", "bridge")}
     assert {name for name, c in contracts().items() if c.domain != "mining"} == wanted
 
