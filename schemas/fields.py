@@ -253,6 +253,34 @@ OCCURRED_AT = define(
 )
 EVENT_TEXT = define("event_text", S, "事件描述", "What happened, in words", "description", "描述", "事件描述")
 
+# Aliases of addresses, and what geocoding found
+ALIAS_NAME = define("alias_name", S, "别名", "The other name", "alias", "别名", "俗称", "alt_name", "short_name")
+ALIAS_KIND_CODE = define("alias_kind_code", S, "别名类型", "Kind of the other name", "别名类型", code_list="alias_kind")
+TARGET_ENTITY_ID = define("target_entity_id", S, "实体标识", "`entity_id` of the thing that the alias names")
+ELEMENT_NAME = define("element_name", S, "要素名称", "Name of the road, place, community or division that the alias stands for")
+ELEMENT_LEVEL = define(
+    "element_level",
+    S,
+    "要素层级",
+    "Level of the element; empty where its name stands at one level only",
+    pattern="^(province|city|district|township|community|road|place)$",
+)
+INPUT_TABLE = define("input_table", S, "输入表", "Table whose row was geocoded")
+INPUT_ENTITY_ID = define("input_entity_id", S, "输入实体标识", "`entity_id` of the row that was geocoded")
+MATCH_STATUS_CODE = define("match_status_code", S, "匹配状态", "M matched, T tied, U unmatched", code_list="address_match_status")
+MATCH_SCORE = define("match_score", D, "匹配得分", "0–100; 0 where there is no answer", unit="1", minimum=0, maximum=100)
+STANDARD_TEXT = define("standard_text", S, "标准地址", "The full standard address that was found")
+MATCH_PRECISION = define("match_precision", S, "匹配精度", "Level of the answer: door, building, place, road, crossing, interpolated …")
+MATCH_REASON_CODE = define("match_reason_code", S, "原因代码", "Message code (SY-A…) of why there is no answer", pattern="^SY-A[0-9]{3}$")
+MATCH_REASON_TEXT = define("match_reason_text", S, "原因", "Why there is no answer, in words")
+MATCH_REASON_TEXT_ZH = define("match_reason_text_zh", S, "原因（中文）", "Why there is no answer, in Chinese")
+MATCH_REASONS = define("match_reasons", S, "要素说明", "What each element says, JSON: [[level, code, asked, found], …]")
+CANDIDATES = define("candidates", S, "候选", "Standard addresses that it could have been, JSON array")
+FOUND_ENTITY_ID = define("found_entity_id", S, "匹配实体标识", "`entity_id` of the thing in the gazetteer that was found")
+GAZETTEER_CODE = define("gazetteer_code", S, "地名库版本", "Index that was asked, as `index/address/current.json` names it")
+LON = define("lon", D, "经度", "Longitude, CGCS2000", unit="deg", minimum=-180, maximum=180)
+LAT = define("lat", D, "纬度", "Latitude, CGCS2000", unit="deg", minimum=-90, maximum=90)
+
 # Statistics
 STAT_YEAR = define(
     "stat_year", INT, "统计年份", "Year that the figures stand for", "year", "年份", "统计年份", "nf", unit="a", minimum=1900, maximum=2100

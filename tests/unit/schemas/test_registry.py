@@ -21,10 +21,12 @@ def example() -> str:
 
 def test_all_tables_of_the_first_issue_are_described() -> None:
     basemap = (
-        "address boundary building division green_land place road_segment transit_route transit_stop transit_stop_time transit_trip water"
+        "address address_alias address_element_alias boundary building division green_land place road_segment "
+        "transit_route transit_stop transit_stop_time transit_trip water"
     )
     wanted = {f"core.basemap__{e}" for e in basemap.split()}
     wanted |= {f"core.thematic__{e}" for e in ("economic_indicator", "event", "legal_person", "permit", "population")}
+    wanted |= {"mart.basemap__address_match", "mart.basemap__address_review"}
     wanted |= {"mart.basemap__division_profile", "mart.thematic__firm_profile"}
     wanted |= {f"raw.ops__{e}" for e in ("ledger", "file", "bridge")}
     assert {name for name, c in contracts().items() if c.domain != "mining"} == wanted
