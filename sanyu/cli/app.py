@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from jobs.context import Context
+from sanyu.cli import address as addresses
 from sanyu.cli import mine as mining
 from sanyu.cli import show
 from schemas.messages import SanyuError
@@ -285,13 +286,16 @@ def docs(ctx: typer.Context, check: Annotated[bool, typer.Option(help="Only tell
 
 
 mining.add_to(app)
+addresses.add_to(app)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; errors that a user can act on are one line on stderr and the message's exit code."""
     signal.signal(signal.SIGTERM, _interrupted)
     try:
-        app(arguments, standalone_mode=False)
+        code = app(arguments, standalone_mode=False)  # what `typer.Exit` bears comes back instead of ending the process
+        if code:
+            sys.exit(code)
     except SanyuError as error:
         typer.secho(str(error), fg="red", err=True)
         sys.exit(error.exit_code)

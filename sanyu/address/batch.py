@@ -1,0 +1,174 @@
+"""Match a whole file or table: every input row comes back exactly once, in order, with its answer beside it.
+
+Rows are taken in chunks, so that memory does not grow with the file. Results are written beside their target and put in its place when all
+rows are there: what is interrupted leaves nothing half written. With `workers` the chunks are matched by that many processes, each with the
+engine loaded from its folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+import tempfile
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from sanyu.address.engine import AddressEngine
+from sanyu.address.formats import RESULT, query_of, result_table
+from sanyu.address.tablefiles import Rows, Writer, writer_of
+from schemas.messages import SanyuError
+from transforms.address.model import LEVELS
+
+CHUNK_ROWS = 5000
+Columns = str | Mapping[str, str]
+_engines: dict[str, AddressEngine] = {}
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """What a batch did: `statuses` counts M, T and U, `codes` the reasons of what has no answer."""
+
+    rows: int
+    statuses: dict[str, int]
+    codes: dict[str, int]
+    seconds: float
+    outputs: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**self.__dict__, "outputs": list(self.outputs)}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How rows are matched: `context` as in `AddressEngine.match`, processes, rows a chunk; `writers` of further suffixes."""
+
+    context: str | None = None
+    workers: int = 1
+    chunk_rows: int = CHUNK_ROWS
+    progress: Callable[[int], None] = field(default=lambda rows: None)
+    writers: Mapping[str, type[Writer]] = field(default_factory=dict)
+
+
+def run(engine: AddressEngine, rows: Rows, columns: Columns, outputs: Sequence[Path], options: Options | None = None) -> BatchReport:
+    """Match the rows and write each output by its suffix; SY-A070 where a column is not there, SY-A071, SY-A072 of outputs."""
+    chosen = options or Options()
+    started = time.monotonic()
+    check_columns(rows, columns)
+    prefix = free_prefix(rows.names)
+    statuses: Counter[str] = Counter()
+    codes: Counter[str] = Counter()
+    count = 0
+    with contextlib.ExitStack() as stack:
+        writers = [stack.enter_context(writer_of(path, prefix, chosen.writers)) for path in outputs]
+        for chunk, result in matched_chunks(engine, rows.chunks(chosen.chunk_rows), columns, prefix, chosen):
+            joined = joined_table(chunk, result)
+            for writer in writers:
+                writer.write(joined)
+            statuses.update(result[f"{prefix}status"].to_pylist())
+            codes.update(code for code in result[f"{prefix}code"].to_pylist() if code)
+            count += chunk.num_rows
+            chosen.progress(count)
+        for writer in writers:
+            writer.finish()
+    seconds = round(time.monotonic() - started, 3)
+    return BatchReport(count, dict(statuses), dict(codes.most_common()), seconds, tuple(str(path) for path in outputs))
+
+
+def matched_chunks(
+    engine: AddressEngine, chunks: Iterable[pa.Table], columns: Columns, prefix: str, options: Options
+) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Yield each chunk with its result table, in order."""
+    if options.workers <= 1:
+        for chunk in chunks:
+            yield chunk, matched_table(engine, chunk, columns, prefix, options.context)
+        return
+    with _saved(engine) as folder, _pool(options.workers) as pool:
+        waiting: deque[tuple[pa.Table, Future[pa.Table]]] = deque()
+        for chunk in chunks:
+            asked = chunk.select(_read(columns))
+            waiting.append((chunk, pool.submit(_in_worker, folder, asked, columns, prefix, options.context)))
+            if len(waiting) > 2 * options.workers:
+                done, future = waiting.popleft()
+                yield done, future.result()
+        for done, future in waiting:
+            yield done, future.result()
+
+
+def matched_table(engine: AddressEngine, chunk: pa.Table, columns: Columns, prefix: str, context: str | None) -> pa.Table:
+    """Return the result table of a chunk: one row each, in order."""
+    if isinstance(columns, str):
+        queries: list[Any] = [None if value is None else str(value) for value in chunk[columns].to_pylist()]
+    else:
+        queries = [query_of(row, columns) for row in chunk.select(_read(columns)).to_pylist()]
+    return result_table(engine.match_many(queries, context=context, limit=1), prefix)
+
+
+def check_columns(rows: Rows, columns: Columns) -> None:
+    """Raise SY-A070 for a column that the rows lack, or a level that is none."""
+    for name in _read(columns):
+        if name not in rows.names:
+            raise SanyuError("SY-A070", source=rows.title, column=name, known=", ".join(rows.names))
+    for level in () if isinstance(columns, str) else columns:
+        if level not in LEVELS:
+            raise SanyuError("SY-A078", field=level, reason=", ".join(LEVELS))
+
+
+def free_prefix(names: Sequence[str]) -> str:
+    """Return a prefix under which no result column bears the name of an input column."""
+    prefix, number = "match_", 1
+    while any(prefix + name in names for name in RESULT.names):
+        number += 1
+        prefix = f"match{number}_"
+    return prefix
+
+
+def joined_table(chunk: pa.Table, result: pa.Table) -> pa.Table:
+    """Return the input's columns with the result's beside them."""
+    for name in result.column_names:
+        chunk = chunk.append_column(name, result[name])
+    return chunk
+
+
+def _read(columns: Columns) -> list[str]:
+    return [columns] if isinstance(columns, str) else list(columns.values())
+
+
+@contextlib.contextmanager
+def _saved(engine: AddressEngine) -> Iterator[str]:
+    """Yield the folder that workers load the engine from; one that lies nowhere is saved for them."""
+    maker, arguments = engine.__reduce__()
+    if len(arguments) == 1:
+        yield str(arguments[0])
+        return
+    with tempfile.TemporaryDirectory(prefix="sanyu-address-") as folder:
+        maker(*arguments).save(folder)
+        yield folder
+
+
+@contextlib.contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Yield processes that inherit no threads or locks; a batch that is given up waits for the chunks that they are at, no longer."""
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _in_worker(folder: str, chunk: pa.Table, columns: Columns, prefix: str, context: str | None) -> pa.Table:
+    return matched_table(engine_at(folder), chunk, columns, prefix, context)
+
+
+def engine_at(folder: str) -> AddressEngine:
+    """Return the engine of a folder, loaded once per process."""
+    if folder not in _engines:
+        _engines[folder] = AddressEngine.load(folder)
+    return _engines[folder]

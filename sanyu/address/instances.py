@@ -1,0 +1,274 @@
+"""Location instances (ISO 19112) from the tables of a lake: divisions, roads, doors, buildings, estates, places, firms as gazetteer rows.
+
+Each row has an identifier, the elements of its address from the province down, a division code, a point and, for what has an extent, its
+geometry (ISO WKB, EPSG:4490). Names of divisions come from the lake's own division table, else from the national one. A text address of a
+place is not taken apart here: a place stands at the standard address of the same text, or by its name in its division.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import shapely
+
+DIVISION = "core.basemap__division"
+ADDRESS = "core.basemap__address"
+ROAD = "core.basemap__road_segment"
+PLACE = "core.basemap__place"
+BUILDING = "core.basemap__building"
+FIRM = "core.thematic__legal_person"
+TABLES: Mapping[str, tuple[str, ...]] = {
+    DIVISION: (
+        "entity_id",
+        "division_code",
+        "division_level",
+        "parent_code",
+        "name",
+        "former_names",
+        "valid_from_on",
+        "valid_to_on",
+        "geom",
+    ),
+    ADDRESS: (
+        *("entity_id", "address_text", "province_name", "city_name", "district_name", "township_name", "community_name", "road_name"),
+        *("door_number", "building_number", "unit_number", "room_number", "division_code", "geom"),
+    ),
+    ROAD: ("entity_id", "name", "name_en", "division_code", "geom"),
+    PLACE: ("entity_id", "name", "name_en", "address_text", "division_code", "geom"),
+    BUILDING: ("entity_id", "name", "division_code", "geom"),
+    FIRM: ("entity_id", "name", "address_text", "division_code", "geom"),
+}
+HEAD = ("province_name", "city_name", "district_name", "township_name", "community_name")
+TAIL = ("road_name", "door_number", "place_name", "building_number", "unit_number", "room_number")
+COLUMNS = ("entity_id", "kind", "address_text", *HEAD, *TAIL, "division_code", "lon", "lat", "geom")
+_DIGITS = (2, 4, 6, 9, 12)
+# 晨阁府10幢: the estate's name stands before the building's number.
+_ESTATE_BUILDING = r"^(?P<place>.*?[^\d\-—A-Za-z第])?(?P<number>(?:第)?[\dA-Za-z一二三四五六七八九十\-]+(?:幢|栋|座|号楼|#楼?|楼))$"
+_NEAR_DEG = 0.0004  # some 40 m: segments of one name that come so near are one road
+_PAD_DEG = 0.00008
+
+
+def location_instances(tables: Mapping[str, pa.Table], names: Mapping[str, str]) -> pa.Table:
+    """Return the gazetteer of a city: columns of `COLUMNS`, one row per thing.
+
+    `tables` are current rows by table name with the columns of `TABLES` as far as they are there; `names` give the name of a division by
+    its 12-digit code.
+    """
+    frames = {name: _frame(table) for name, table in tables.items()}
+    parts = []
+    if DIVISION in frames:
+        parts.append(_divisions(frames[DIVISION], names))
+    if ROAD in frames:
+        parts.append(_roads(frames[ROAD], names))
+    address = _addresses(frames[ADDRESS], names) if ADDRESS in frames else None
+    if address is not None:
+        parts += [address, _estates(address, frames.get(BUILDING))]
+    if BUILDING in frames:
+        parts.append(_named_buildings(frames[BUILDING], names, address))
+    for table in (PLACE, FIRM):
+        if table in frames:
+            parts.append(_places(frames[table], names, address))
+    parts = [part for part in parts if len(part)]
+    rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
+    rows = rows.reindex(columns=list(COLUMNS)).drop_duplicates("entity_id", ignore_index=True).sort_values("entity_id", ignore_index=True)
+    return _arrow(rows)
+
+
+def division_names(tables: Mapping[str, pa.Table], national: pa.Table | None) -> dict[str, str]:
+    """Return the names of divisions by code: national ones, over them the lake's own."""
+    found: dict[str, str] = {}
+    for table in (national, tables.get(DIVISION)):
+        if table is not None:
+            found |= dict(zip(table["division_code"].to_pylist(), table["name"].to_pylist(), strict=True))
+    return found
+
+
+def derived_aliases(tables: Mapping[str, pa.Table]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return what the tables themselves tell of other names: (of entities, of elements), as `AddressEngine.build` takes them."""
+    entities, elements = [], []
+    for row in _listed(tables.get(PLACE), ("entity_id", "name", "name_en")):
+        if row["name_en"] and row["name"] and row["name_en"] != row["name"]:
+            entities.append({"alias": row["name_en"], "entity_id": row["entity_id"], "kind": "english"})
+    seen: set[tuple[str, str]] = set()
+    for row in _listed(tables.get(ROAD), ("name", "name_en")):
+        pair = (row["name"], row["name_en"])
+        if all(pair) and pair[0] != pair[1] and pair not in seen:
+            seen.add(pair)
+            elements.append({"element": pair[0], "level": "road", "alias": pair[1], "kind": "english"})
+    levels = ("province", "city", "district", "township", "community")
+    for row in _listed(tables.get(DIVISION), ("name", "division_level", "former_names")):
+        for former in row["former_names"] or ():
+            elements.append({"element": row["name"], "level": levels[int(row["division_level"]) - 1], "alias": former, "kind": "former"})
+    return entities, elements
+
+
+def _listed(table: pa.Table | None, columns: tuple[str, ...]) -> list[dict[str, Any]]:
+    if table is None or not set(columns) <= set(table.column_names):
+        return []
+    return list(table.select(list(columns)).to_pylist())
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    frame = table.to_pandas()
+    frame["geom"] = shapely.from_wkb(frame["geom"].to_numpy()) if "geom" in frame else None
+    return frame
+
+
+def _chain(codes: pd.Series, names: Mapping[str, str], depth: int = 5) -> dict[str, Any]:
+    """Return the names of the divisions above and at each code, down to a level."""
+    found: dict[str, Any] = {}
+    for level, (column, digits) in enumerate(zip(HEAD, _DIGITS, strict=True), start=1):
+        part = codes.str[:digits]
+        own = part.notna() & ~part.str[_DIGITS[level - 2] if level > 1 else 0 :].fillna("0").str.fullmatch("0*") & (level <= depth)
+        found[column] = part.str.ljust(12, "0").map(names).where(own, None).astype(object)
+    return found
+
+
+def _placed(frame: pd.DataFrame) -> pd.DataFrame:
+    shapes = frame["geom"].to_numpy(dtype=object)
+    points = shapely.point_on_surface(shapes)
+    frame["lon"], frame["lat"] = np.round(shapely.get_x(points), 7), np.round(shapely.get_y(points), 7)
+    return frame
+
+
+def _text(frame: pd.DataFrame) -> pd.Series:
+    parts = [frame[name].fillna("").astype(str) for name in (*HEAD, *TAIL) if name in frame]
+    whole = parts[0].copy()
+    for part in parts[1:]:
+        whole = whole + part
+    return whole
+
+
+def _divisions(division: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    now = division[division["valid_to_on"].isna()] if "valid_to_on" in division else division
+    rows = now[["entity_id", "division_code", "geom"]].reset_index(drop=True)
+    rows = rows.assign(kind="division", **_chain(rows["division_code"], names))
+    return _placed(rows.assign(address_text=_text(rows)))
+
+
+def _roads(segments: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """One row per road: segments of one name that hang together; where they lie in several districts the division is the city."""
+    named = segments[segments["name"].notna() & ~shapely.is_missing(segments["geom"].to_numpy(dtype=object))]
+    rows = []
+    for name, part in named.groupby("name", sort=True):
+        shapes = part["geom"].to_numpy(dtype=object)
+        for group in _connected(shapes):
+            members = part.iloc[group]
+            codes = [str(code) for code in members["division_code"].dropna()]
+            rows.append(
+                {
+                    "entity_id": "road-" + str(min(members["entity_id"])),
+                    "road_name": name,
+                    "division_code": _common(codes),
+                    "geom": shapely.line_merge(shapely.union_all(shapes[group])),
+                }
+            )
+    frame = pd.DataFrame(rows, columns=["entity_id", "road_name", "division_code", "geom"]).astype({"division_code": object})
+    frame = frame.assign(kind="road", **_chain(frame["division_code"].astype("object"), names, depth=3))
+    frame["address_text"] = _text(frame)
+    parts = shapely.get_geometry(frame["geom"].to_numpy(dtype=object), 0)
+    points = shapely.line_interpolate_point(parts, 0.5, normalized=True)
+    return frame.assign(lon=np.round(shapely.get_x(points), 7), lat=np.round(shapely.get_y(points), 7))
+
+
+def _connected(shapes: Any) -> list[list[int]]:
+    """Return the groups of lines that come near each other, each as positions."""
+    if len(shapes) == 1:
+        return [[0]]
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    left, right = shapely.STRtree(shapes).query(shapes, predicate="dwithin", distance=_NEAR_DEG)
+    links = coo_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=(len(shapes), len(shapes)))
+    count, label = connected_components(links, directed=False)
+    return [np.flatnonzero(label == i).tolist() for i in range(count)]
+
+
+def _common(codes: list[str]) -> str | None:
+    """Return the district that all codes share, else the city, else None."""
+    for digits in (6, 4):
+        if len({code[:digits] for code in codes}) == 1:
+            return codes[0][:digits].ljust(12, "0")
+    return None
+
+
+def _addresses(address: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """Doors and buildings of the address register; an estate's name before a building's number becomes an element of its own."""
+    rows = address.copy()
+    chain = _chain(rows["division_code"].astype("object"), names)
+    for column in HEAD:
+        rows[column] = rows[column].astype(object).where(rows[column].notna(), chain[column]) if column in rows else chain[column]
+    cut = rows["building_number"].astype("object").str.extract(_ESTATE_BUILDING)
+    rows["place_name"] = cut["place"].astype(object).where(cut["place"].notna(), None)
+    rows["building_number"] = cut["number"].astype(object).where(cut["number"].notna(), rows["building_number"])
+    fine = rows[["building_number", "unit_number", "room_number"]].notna().any(axis=1)
+    rows["kind"] = np.where(fine, "building", "door")
+    rows["address_text"] = rows["address_text"].astype(object).where(rows["address_text"].notna(), _text(rows))
+    return _placed(rows)
+
+
+def _estates(address: pd.DataFrame, buildings: pd.DataFrame | None) -> pd.DataFrame:
+    """One row per estate that the register's buildings name: a polygon around their outlines, or around their points."""
+    inside = address[address["place_name"].notna() & address["road_name"].notna()]
+    outlines = None
+    if buildings is not None and len(buildings):
+        shapes = buildings["geom"].to_numpy(dtype=object)
+        outlines = shapes, shapely.STRtree(shapes)
+    rows = []
+    for (place, road, door, code), part in inside.groupby(["place_name", "road_name", "door_number", "division_code"], sort=True):
+        shapes = part["geom"].to_numpy(dtype=object)
+        if outlines is not None:
+            found = outlines[1].query(shapes, predicate="intersects")[1]
+            shapes = np.concatenate([shapes, outlines[0][np.unique(found)]])
+        first = part.iloc[0]
+        rows.append(
+            {name: first[name] for name in HEAD}
+            | {"entity_id": "estate-" + str(min(part["entity_id"])), "place_name": place, "road_name": road, "door_number": door}
+            | {"division_code": code, "geom": shapely.buffer(shapely.convex_hull(shapely.union_all(shapes)), _PAD_DEG, quad_segs=2)}
+        )
+    frame = pd.DataFrame(rows, columns=["entity_id", *HEAD, "road_name", "door_number", "place_name", "division_code", "geom"])
+    return _placed(frame.assign(kind="estate", address_text=_text(frame))) if len(frame) else frame
+
+
+def _named_buildings(buildings: pd.DataFrame, names: Mapping[str, str], address: pd.DataFrame | None) -> pd.DataFrame:
+    """Buildings with a name of their own; one that the register has as a building of an estate already is left to the register."""
+    rows = buildings[buildings["name"].notna()].reset_index(drop=True)
+    if address is not None:
+        known = set((address["place_name"].fillna("") + address["building_number"].fillna("")).to_numpy())
+        rows = rows[~rows["name"].isin(known)].reset_index(drop=True)
+    rows = rows[["entity_id", "name", "division_code", "geom"]].rename(columns={"name": "place_name"})
+    rows = rows.assign(kind="place", **_chain(rows["division_code"].astype("object"), names))
+    return _placed(rows.assign(address_text=_text(rows)))
+
+
+def _places(places: pd.DataFrame, names: Mapping[str, str], address: pd.DataFrame | None) -> pd.DataFrame:
+    """Places and firms with a coordinate: at the standard address of the same text where there is one, else by name in their division."""
+    shapes = places["geom"].to_numpy(dtype=object)
+    rows = places[places["name"].notna().to_numpy() & ~shapely.is_missing(shapes)].reset_index(drop=True)
+    rows = rows.rename(columns={"name": "place_name"}).assign(kind="place", **_chain(rows["division_code"].astype("object"), names))
+    rows = rows.assign(road_name=None, door_number=None)
+    if address is not None and "address_text" in rows:
+        at = address.drop_duplicates("address_text").set_index("address_text")[[*HEAD, "road_name", "door_number"]]
+        found = at.reindex(rows["address_text"])
+        for column in at.columns:
+            values = pd.Series(found[column].to_numpy(dtype=object), index=rows.index)
+            rows[column] = values.where(values.notna(), rows[column])
+    rows["address_text"] = _text(rows)
+    return _placed(rows)
+
+
+def _arrow(rows: pd.DataFrame) -> pa.Table:
+    columns: dict[str, Any] = {}
+    for name in COLUMNS:
+        if name in ("lon", "lat"):
+            columns[name] = pa.array(rows[name].to_numpy(dtype=float), pa.float64(), from_pandas=True)
+        elif name == "geom":
+            columns[name] = pa.array(list(shapely.to_wkb(rows[name].to_numpy(dtype=object), flavor="iso")), pa.binary())
+        else:
+            values = [None if value is None or value is pd.NA or value != value else str(value) for value in rows[name]]  # noqa: PLR0124
+            columns[name] = pa.array(values, pa.string())
+    return pa.table(columns)
