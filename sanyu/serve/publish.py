@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from sanyu.lake import Lake
 from sanyu.lake.lease import lease
 from sanyu.lake.store import open_store
+from sanyu.serve.catalog import records
 from sanyu.serve.delta_log import file_statistics, write_log
 from sanyu.serve.geoparquet import Part, write_part
 from sanyu.serve.release import ROOT, PublishedTable, Release, Right, current, make_current, release, releases
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from sanyu.settings import Settings
 
-LAYOUT = 1  # raised when the files of a release are laid out in another way, so that unchanged tables are published again
+LAYOUT = 2  # raised when the files of a release are laid out in another way, so that unchanged tables are published again
 FILE_BYTES = 32 << 20  # between 16 and 64 MB
 RELEASE_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 LABELS = tuple(SecurityLabel)  # from the least secret
@@ -55,6 +56,7 @@ class Input:
     withheld: int
     sources: tuple[str, ...]
     row_bytes: float
+    valid_from: datetime | None = None
 
 
 def publish(
@@ -102,6 +104,7 @@ def publish(
             rights=tuple(terms[name] for name in sorted(terms)),
             changed=True,
         )
+        made = made.model_copy(update={"records": tuple(_write_records(lake, made, {i.contract.name: i.contract for i in inputs}))})
         held.check()
         lake.store.put(f"{made.path}/manifest.json", made.manifest())
         make_current(lake, made)
@@ -123,17 +126,18 @@ def plan(lake: Lake, contracts: Iterable[Contract], edition: SecurityLabel) -> l
 def _input(lake: Lake, contract: Contract, edition: SecurityLabel) -> Input:
     table = lake.table(contract.name)
     version = table.version
-    counts = table.to_duckdb(["source_name", "security_label"], version=version).aggregate(
-        "source_name, security_label, count(*) AS n", "source_name, security_label"
+    counts = table.to_duckdb(["source_name", "security_label", "valid_from_at"], version=version).aggregate(
+        "source_name, security_label, count(*) AS n, min(valid_from_at) AS since", "source_name, security_label"
     )
     groups = counts.fetchall()
     allowed = _allowed(edition)
-    shown = [(source, n) for source, label, n in groups if label in allowed]
-    rows = sum(n for _, n in shown)
+    shown = [(source, n, since) for source, label, n, since in groups if label in allowed]
+    rows = sum(n for _, n, _ in shown)
+    valid_from = min((since for *_, since in shown if since is not None), default=None)
     size, stored = _stored(lake, contract.path, version)
     committed = next(int(c["timestamp"]) for c in table.history() if c["version"] == version)
-    withheld = sum(n for *_, n in groups) - rows
-    return Input(contract, version, committed, rows, withheld, tuple(sorted({s for s, _ in shown})), size / max(stored, 1))
+    withheld = sum(n for _, _, n, _ in groups) - rows
+    return Input(contract, version, committed, rows, withheld, tuple(sorted({s for s, *_ in shown})), size / max(stored, 1), valid_from)
 
 
 def _stored(lake: Lake, key: str, version: int) -> tuple[int, int]:
@@ -182,6 +186,13 @@ def _remove_debris(lake: Lake) -> None:
             lake.store.delete(f"{ROOT}/{name}")
 
 
+def _write_records(lake: Lake, made: Release, contracts: Mapping[str, Contract]) -> Iterator[Part]:
+    """Write the catalogues of a release and yield each file."""
+    for name, data in records(made, contracts).items():
+        lake.store.put(f"{made.path}/{name}", data)
+        yield Part(name=name, rows=0, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
 def _publish_table(lake: Lake, table: Input, edition: SecurityLabel, release_id: str) -> PublishedTable:
     """Write one table's files and its Delta log below the release; SY-P002 unless every planned row has arrived in both."""
     contract = table.contract
@@ -210,6 +221,7 @@ def _publish_table(lake: Lake, table: Input, edition: SecurityLabel, release_id:
         columns=tuple((field.name, str(field.type)) for field in schema),
         files=tuple(parts),
         log=_log_parts(lake, path),
+        valid_from=table.valid_from.astimezone(UTC).isoformat().replace("+00:00", "Z") if table.valid_from else None,
     )
 
 

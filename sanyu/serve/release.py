@@ -3,6 +3,7 @@
 ```
 release/current.json                        which release readers take, switched by one atomic put
 release/<id>/manifest.json                  written last: a folder without it is debris of a publication that did not end
+release/<id>/metadata/, release/<id>/stac/  the release in the words of other catalogues (sanyu.serve.catalog)
 release/<id>/<domain>/<entity>/part-*.parquet   GeoParquet 1.1 (Parquet for tables without geometry)
 release/<id>/<domain>/<entity>/_delta_log/  the same files as a Delta table
 ```
@@ -27,6 +28,7 @@ from schemas.model import Frozen, SecurityLabel
 
 ROOT = "release"
 POINTER = f"{ROOT}/current.json"
+RECORDS = ("metadata", "stac")
 
 
 class Right(Frozen):
@@ -42,7 +44,8 @@ class Right(Frozen):
 class PublishedTable(Frozen):
     """One table of a release. `path` is its folder below the lake; `withheld` rows are current, but more secret than the edition.
 
-    `delta_version` and `committed_at` (ms since the epoch) are those of the lake's table that was read; `columns` are name and type.
+    `delta_version` and `committed_at` (ms since the epoch) are those of the lake's table that was read; `columns` are name and type;
+    `valid_from` is when the first of its rows became valid, ISO 8601.
     """
 
     name: str
@@ -56,6 +59,7 @@ class PublishedTable(Frozen):
     columns: tuple[tuple[str, str], ...]
     files: tuple[Part, ...]
     log: tuple[Part, ...]
+    valid_from: str | None = None
 
     @property
     def has_geometry(self) -> bool:
@@ -63,7 +67,9 @@ class PublishedTable(Frozen):
 
 
 class Release(Frozen):
-    """What `manifest.json` holds. `digest` is over the inputs; `changed` tells whether the call that returned this wrote it."""
+    """What `manifest.json` holds. `digest` is over the inputs; `records` are the files of the catalogues, named below the release's folder;
+    `changed` tells whether the call that returned this wrote it.
+    """
 
     release_id: str
     digest: str
@@ -71,6 +77,7 @@ class Release(Frozen):
     city: str
     tables: tuple[PublishedTable, ...]
     rights: tuple[Right, ...]
+    records: tuple[Part, ...] = ()
     changed: bool = False
 
     @property
@@ -127,9 +134,12 @@ def verify(lake: Lake, chosen: Release) -> list[SanyuError]:
     manifest = lake.store.get(f"{chosen.path}/manifest.json")
     if manifest != chosen.manifest():
         problems.append(_problem(chosen, f"{chosen.path}/manifest.json", "it is not the manifest of this release"))
-    for table in chosen.tables:
-        expected = {f"{table.path}/{part.name}": part for part in (*table.files, *table.log)}
-        extra = sorted(set(lake.store.keys(table.path)) - set(expected))
+    folders = [(table.path, {f"{table.path}/{part.name}": part for part in (*table.files, *table.log)}) for table in chosen.tables]
+    for name in RECORDS:
+        folder = f"{chosen.path}/{name}"
+        folders.append((folder, {f"{chosen.path}/{part.name}": part for part in chosen.records if part.name.startswith(f"{name}/")}))
+    for folder, expected in folders:
+        extra = sorted(set(lake.store.keys(folder)) - set(expected))
         problems += [_problem(chosen, key, "it is not in the manifest") for key in extra]
         for key, part in expected.items():
             what = _difference(lake.store, key, part)

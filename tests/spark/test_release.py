@@ -203,6 +203,24 @@ def test_the_delta_log_lets_readers_skip_files_by_window(published: Release, lak
     assert row == {"num_records": 5, "min.bbox.xmin": 120.1, "max.bbox.ymax": 30.4, "null_count.bbox.xmin": 1, "max.entity_id": "e"}
 
 
+def test_a_release_carries_its_catalogues_and_they_are_verified(published: Release, lake: Lake) -> None:
+    names = {part.name for part in published.records}
+    assert {"metadata/catalog.jsonld", "metadata/core.basemap__park.json", "stac/catalog.json"} < names
+    collection = json.loads(lake.store.get(f"{published.path}/stac/core.basemap__park/collection.json") or b"")
+    assert collection["extent"] == {
+        "spatial": {"bbox": [[120.1, 30.1, 120.4, 30.4]]},
+        "temporal": {"interval": [["2026-01-01T00:00:00Z", None]]},
+    }
+    (item,) = [link["href"] for link in collection["links"] if link["rel"] == "item"]
+    assets = json.loads(lake.store.get(f"{published.path}/stac/core.basemap__park/{item}") or b"")["assets"]
+    here = Path(lake.store.uri(f"{published.path}/stac/core.basemap__park"))
+    assert all((here / asset["href"]).is_file() for asset in assets.values())
+    assert verify(lake, published) == []
+    lake.store.put(f"{published.path}/stac/catalog.json", b"{}")
+    lake.store.put(f"{published.path}/metadata/other.json", b"{}")
+    assert [e.params["file"].rsplit("/", 1)[1] for e in verify(lake, published)] == ["other.json", "catalog.json"]
+
+
 def test_an_unchanged_lake_publishes_nothing(published: Release, lake: Lake) -> None:
     before = {key: lake.store.read(key) for key in lake.store.keys("release")}
     again = publish(lake, [FIRM, PARK], SOURCES)
