@@ -11,8 +11,9 @@ import numpy as np
 from schemas.messages import catalogue
 from transforms.address.catalog import ENTITY
 from transforms.address.divisions import LEVEL_NAMES
-from transforms.address.matcher import Found, Matcher, Outcome
+from transforms.address.matcher import Matcher
 from transforms.address.model import LEVELS, Match, Reason, Status
+from transforms.address.outcome import Found, Outcome
 from transforms.space import beidou
 
 GRID_LEVEL = 9  # 1/256 second and 8 cm would feign precision: level 8 is 4 m at the equator, 9 is 0.5 m
@@ -81,7 +82,7 @@ def _matched(matcher: Matcher, query: str, found: Found, outcome: Outcome) -> Ma
     geom = None if derived else shard.cell("geom", row)
     reasons = _reasons(matcher, found, outcome, elements)
     rest = sum(len(part) for part in found.asked.rest)
-    score = 100.0 - 25.0 * min(outcome.cost, 2.0) - 2.0 * min(rest, 10) - 4.0 * len(outcome.coarser) - (3.0 if derived else 0.0)
+    score = 100.0 - 25.0 * min(outcome.cost, 2.0) - 3.0 * min(rest, 10) - 4.0 * len(outcome.coarser) - (3.0 if derived else 0.0)
     return Match(
         query,
         Status.MATCHED,
@@ -141,6 +142,8 @@ def _reasons(matcher: Matcher, found: Found, outcome: Outcome, elements: Element
         code = "alias" if (text, number) in catalog.alias_of else "same" if text == name.key else "mended"
         out.append(Reason(level, code, text, name.text, round(1.0 - min(cost, 1.0), 2)))
         told.add(level)
+    if asked.unknown:
+        out.append(Reason("place", "SY-A017", asked.unknown, None, 0.0))
     for level, given in asked.numbers.items():
         known = level not in outcome.coarser
         value = elements[level] if known else None

@@ -17,6 +17,7 @@ DIVISION_LIKE = re.compile(
     "^(?:[^0-9路街巷弄号]{2,6}?(?:特别行政区|自治[区州县旗]|省|(?<![超都集夜菜城门])市|(?<![小社园景校厂库市城地新山发汇矿林住院])区|县|街道|镇|乡))"
     "(?![路街巷弄场委政局院村府])"
 )
+ORDINAL = re.compile("第?[0-9]+")
 ROAD_LIKE = re.compile("[\u4e00-\u9fff0-9]{1,8}?(?:大道|大街|路|街|巷|弄|胡同|公路)")
 
 
@@ -31,12 +32,18 @@ class Asked:
     reading: Reading
     head_open: bool = False
     torn: frozenset[int] = frozenset()  # where an unexplained piece ends: a dropped character right behind it is none
+    unknown: str = ""  # the rest as it stands, with the numbers of names (第20幼儿园)
 
 
 def merged(exact: list[Named], faulty: list[Named]) -> list[Named]:
-    """Join both lists; a span that a name fills exactly takes no faulty one."""
+    """Join both lists; a span that a name fills exactly takes no faulty one, and a name that stands there exactly takes in no neighbour."""
     taken = {(piece.start, piece.end) for piece in exact}
-    return exact + [piece for piece in faulty if (piece.start, piece.end) not in taken]
+    whole = {(piece.names[0][0], at) for piece in exact for at in (piece.start, piece.end)}
+    return exact + [
+        piece
+        for piece in faulty
+        if (piece.start, piece.end) not in taken and whole.isdisjoint(((piece.names[0][0], piece.start), (piece.names[0][0], piece.end)))
+    ]
 
 
 def asked_of(key: str, covered: Cover, before: Cover | None, reading: Reading, catalog: Catalog) -> Asked:
@@ -53,7 +60,8 @@ def asked_of(key: str, covered: Cover, before: Cover | None, reading: Reading, c
     rest += [text for a, b in (before.rest if before else ()) if (text := NOISE.sub("", key[a:b]))]
     spans = covered.rest + (before.rest if before else ())
     torn = frozenset(b for a, b in spans if NOISE.sub("", key[a:b]))
-    return Asked(key, list(named), numbers, rest, reading, head_open, torn)
+    unknown = "".join(key[a:b] for a, b in spans if NOISE.sub("", key[a:b])).strip() if rest else ""
+    return Asked(key, list(named), numbers, rest, reading, head_open, torn, unknown)
 
 
 def _place_bare(number: Number, numbers: dict[str, Number], named: tuple[Named, ...], catalog: Catalog) -> None:

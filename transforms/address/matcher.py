@@ -9,58 +9,19 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.address.asking import DIVISION_LIKE, ROAD_LIKE, Asked, asked_of, merged
+from transforms.address.asking import DIVISION_LIKE, ORDINAL, ROAD_LIKE, Asked, asked_of, merged
 from transforms.address.catalog import ENTITY, Catalog
 from transforms.address.divisions import LEVEL_NAMES, DivisionTable, Reading
 from transforms.address.index import Shard
 from transforms.address.lattice import Named, cover
 from transforms.address.numbers import NUMBER_LEVELS, number_code, numbers_in
+from transforms.address.outcome import Found, Outcome, areas_of, as_written, plainest
 
 TIE = 0.12  # costs nearer than this are equal
-_FINER = {
-    None: ("road", "place", *NUMBER_LEVELS),
-    "community": ("road", "place", *NUMBER_LEVELS),
-    "road": ("lane", "door", "place", "building", "unit", "floor", "room"),
-    "lane": ("door", "place", "building", "unit", "floor", "room"),
-    "door": ("place", "building", "unit", "floor", "room"),
-    "place": ("building", "unit", "floor", "room"),
-    "building": ("unit", "floor", "room"),
-    "unit": ("floor", "room"),
-    "floor": ("room",),
-    "room": (),
-}
-
-
-@dataclass
-class Outcome:
-    """Rows that an interpretation leads to. `cost` adds up faults and contradictions; `missing` is the number that no row has."""
-
-    cost: float
-    shard: int = -1
-    rows: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
-    level: str | None = None
-    names: tuple[tuple[Named, int, float], ...] = ()
-    missing: tuple[str, str] | None = None
-    conflict: tuple[str, str] | None = None
-    coarser: tuple[str, ...] = ()
-    extra: int = 0
-
-
-@dataclass
-class Found:
-    """The verdict: `outcomes` of equal worth (one: matched), or a message code with its parameters."""
-
-    asked: Asked
-    outcomes: list[Outcome]
-    code: str | None = None
-    params: dict[str, object] = field(default_factory=dict)
-    division: int | None = None
-    failed: Outcome | None = None
 
 
 class Matcher:
@@ -73,7 +34,7 @@ class Matcher:
             row = table.by_code.get(shard.code.ljust(12, "0"))
             self.shard_lines.append(table.above[row] if row is not None else frozenset())
         self._city_shards = {n: s.code[:4].rstrip("0") or "#" for n, s in enumerate(catalog.shards) if s.code.endswith("00")}
-        self.areas = _areas(catalog.shards)
+        self.areas = areas_of(catalog.shards)
         self._community_towns: dict[tuple[int, int], set[str]] = {}
 
     def ask(self, key: str, *, faulty: bool = False, start: int | None = None) -> Asked:
@@ -108,6 +69,10 @@ class Matcher:
         for hit in reading.hits:
             if any(a == hit.start and b > hit.end and b > reading.end for a, b in whole):
                 return self.table.read(key[: hit.start]) if hit is not reading.hits[0] else self.table.read("")
+        if reading.hits:  # 临海新城临海新城商业银行: said again, a division may begin a name
+            last = reading.hits[-1].end
+            again = [a for a, b in whole if last <= a < reading.end < b]
+            return reading._replace(end=min(again)) if again else reading
         return reading
 
     def find(self, key: str, context: int | None = None) -> Found:
@@ -302,8 +267,8 @@ class Matcher:
             else:
                 coarser.append(level)
                 out.cost += 0.3
-        if out.missing is None and len(rows) > 1:
-            rows, out.extra = _plainest(shard, rows, out.level)
+        if out.missing is None and (len(rows) > 1 or out.level == "road"):
+            rows, out.extra = plainest(shard, rows, out.level)
         out.rows, out.coarser = rows, tuple(coarser)
         return out
 
@@ -329,11 +294,26 @@ class Matcher:
             return Found(asked, [], "SY-A017", {"value": road.group()}, division)
         if best.level in ("community", None, "township") and (len(rest) > 1 or asked.numbers):
             return self._nothing(asked, division, unknown)
-        equal = [o for o in hits if o.cost <= best.cost + TIE and o.extra <= best.extra]
+        if asked.unknown and self._contradicts(asked, best):
+            return Found(asked, [], "SY-A017", {"value": asked.unknown}, division)
+        written = as_written(best)
+        equal = [o for o in hits if o.cost <= best.cost + TIE and o.extra <= best.extra and as_written(o) >= written]
         distinct = self._distinct(equal)
         if len(distinct) > 1:
             return Found(asked, distinct, "SY-A016", {"value": asked.key, "count": len(distinct)}, division)
         return Found(asked, distinct, None, {}, division)
+
+    def _contradicts(self, asked: Asked, best: Outcome) -> bool:
+        """Tell whether the door has a namesake of the unknown thing that bears another number (第3小学 where 第20小学 is asked for)."""
+        stem, door = ORDINAL.sub("#", asked.unknown), asked.numbers.get("door")
+        roads = [number for _, number, _ in best.names if self.catalog.names[number].level == "road"]
+        if "#" not in stem or door is None or not roads:
+            return False
+        shard = self.catalog.shards[best.shard]
+        rows = self.catalog.names[roads[0]].where[best.shard][1]
+        places = np.unique(shard.ids["place"][rows[shard.numbers["door"][rows] == number_code(door.value)]])
+        keys = [str(shard.names["key"][int(i)]) for i in places if i >= 0]
+        return any(ORDINAL.sub("#", key).endswith(stem) and not key.endswith(asked.unknown) for key in keys)
 
     def _distinct(self, outcomes: list[Outcome]) -> list[Outcome]:
         """Split the outcomes into one per row that they leave equal."""
@@ -376,26 +356,3 @@ class Matcher:
         if area is None:
             return Found(asked, [], None, {}, deepest)
         return Found(asked, [Outcome(0.0, area[0], np.array([area[1]], dtype=np.int32), level)], None, {}, deepest)
-
-
-def _plainest(shard: Shard, rows: NDArray[np.int32], level: str | None) -> tuple[NDArray[np.int32], int]:
-    """Keep the rows with the fewest elements finer than what was asked."""
-    extra = np.zeros(len(rows), dtype=np.int32)
-    for finer in _FINER.get(level, _FINER[None]):
-        extra += (shard.ids[finer][rows] >= 0) if finer in ("road", "place") else (shard.numbers[finer][rows] != 0)
-    least = int(extra.min())
-    return rows[extra == least], least
-
-
-def _areas(shards: tuple[Shard, ...]) -> dict[str, tuple[int, int]]:
-    """Return (shard, row) of the rows that stand for a whole division, by its code."""
-    areas: dict[str, tuple[int, int]] = {}
-    for number, shard in enumerate(shards):
-        plain = (shard.ids["road"] < 0) & (shard.ids["place"] < 0)
-        for level in NUMBER_LEVELS:
-            plain &= shard.numbers[level] == 0
-        for row in np.flatnonzero(plain).tolist():
-            code = shard.rows["division_code"][row].as_py()
-            if code:
-                areas.setdefault(code, (number, row))
-    return areas

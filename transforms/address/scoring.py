@@ -80,11 +80,19 @@ def _judged(row: Any, match: Match) -> tuple[Any, ...]:
         error = _GEOD.inv(match.lon, match.lat, row.lon, row.lat)[2]
     is_thing = _is_thing(row, match, error)
     status = str(match.status)
-    alternative = row.expected_status == "U" and row.expected_precision is not None and match.precision == row.expected_precision
+    alternative = row.expected_status == "U" and _is_alternative(row, match, error)
     is_right = (status == row.expected_status and (status != Status.MATCHED or is_thing)) or (status == Status.MATCHED and alternative)
     is_neighbour = status == Status.MATCHED and not is_thing and not alternative and _is_as_fine(row, match)
     is_class = row.expected_class is not None and CLASS_OF.get(match.code or "") == row.expected_class
     return row.kind, row.query, status, is_right, is_neighbour, is_class, has_place, error
+
+
+def _is_alternative(row: Any, match: Match, error: float) -> bool:
+    """Return whether a coarser answer that is as right as none was given: of that precision, in its place, with a reason that says so."""
+    if row.expected_precision is None or match.precision != row.expected_precision:
+        return False
+    said = any(reason.code == "interpolated" or CLASS_OF.get(reason.code) == row.expected_class for reason in match.reasons)
+    return said and not error > (row.tolerance_m if row.tolerance_m == row.tolerance_m and row.tolerance_m is not None else np.inf)
 
 
 def _is_thing(row: Any, match: Match, error: float) -> bool:

@@ -13,10 +13,11 @@ from transforms.address.answer import answer, refusal
 from transforms.address.crossings import CrossingText, crossing_points, crossing_readings
 from transforms.address.divisions import Reading
 from transforms.address.interpolation import interpolate_door
-from transforms.address.matcher import Found, Matcher, Outcome
+from transforms.address.matcher import Matcher
 from transforms.address.model import Match, Reason, Status
 from transforms.address.numbers import number_code
 from transforms.address.offsets import find_offset, moved
+from transforms.address.outcome import Found, Outcome
 from transforms.address.text import key_of
 
 _MAY_OFFSET = re.compile("[东南西北](?:方向|侧|面|边|部|方|[^路街]{0,5}(?:米|里|[mM]))|以[东南西北]")

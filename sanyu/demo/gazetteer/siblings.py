@@ -12,7 +12,7 @@ import pandas as pd
 from sanyu.demo.city.plan import stream
 from sanyu.demo.gazetteer.base import ELEMENTS, Base
 from sanyu.demo.gazetteer.names import sample
-from sanyu.demo.gazetteer.queries import Asker, expected, refused, text_of
+from sanyu.demo.gazetteer.queries import TOLERANCE_M, Asker, expected, refused, text_of
 
 _SECTION = re.compile("([东西南北中])路$")
 _ORDINAL = re.compile("第[一二三四五六七八九十]+(小学|幼儿园)$")
@@ -62,7 +62,8 @@ def _school(row: Any, rng: np.random.Generator) -> str:
 def absent(base: Base, seed: int, count: int) -> list[dict[str, object]]:
     """Ask for what is held out of the gazetteer while its neighbours are in it: the answer must not be one of them.
 
-    Where `expected_precision` is given an answer of that precision is as right as none.
+    Where `expected_precision` is given an answer of that precision is as right as none: a door between its neighbours, and the door of a
+    school whose name alone is not known (the answer says so in a reason).
     """
     rng = stream(seed, "gazetteer.absent")
     asker = Asker(base, rng)
@@ -89,6 +90,8 @@ def absent(base: Base, seed: int, count: int) -> list[dict[str, object]]:
             }
             if kind == "absent_door":
                 known["expected_precision"] = "interpolated"
+            elif kind == "absent_school" and text.startswith(f"{row.road_name}{row.door_number}"):
+                known |= {"expected_precision": "door", "tolerance_m": TOLERANCE_M["place"]}
             out.append(refused(text, kind, **known))
     return out
 

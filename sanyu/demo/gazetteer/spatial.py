@@ -29,9 +29,11 @@ def metric(geoms: Any) -> Any:
 
 
 def crossings(base: Base, seed: int, count: int) -> list[dict[str, object]]:
-    """Ask for crossings of two roads that cross once, and for those of roads that don't cross within the city."""
+    """Ask for crossings of two roads that cross once, and of roads that don't cross within the city; both roads are in the table."""
     rng = stream(seed, "gazetteer.crossings")
+    gone = base.held.loc[base.held["kind"] == "road", "road_name"]
     roads = base.roads[~base.roads["name"].duplicated(keep=False) & ~base.roads["name"].str.contains("高架|快速")]
+    roads = roads[~roads["name"].isin(gone)]
     names, lines = roads["name"].to_numpy(), metric(roads["geom"])
     tree = shapely.STRtree(lines)
     meets = {(int(i), int(j)) for i, j in zip(*tree.query(lines, predicate="intersects"), strict=True) if i < j}
