@@ -22,14 +22,14 @@ import shapely
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.frames import Screening, Target, screen, table_rows
+from jobs.frames import Screening, Target, screen
+from jobs.load import merged
 from sanyu.lake import Lake
 from sanyu.lake.write import DeltaWriter, Outcome, Write
 from sanyu.session import spark_session
 from sanyu.settings import Settings
 from schemas.basemap.building import CONTRACT
 from schemas.source import Source
-from transforms.stamp.identify import identify
 from transforms.stamp.stamp import Delivered
 from transforms.stamp.versions import Instants
 
@@ -117,12 +117,8 @@ class Bench:
         screening: Screening = screen(raw, target, Delivered(f"b{self.deliveries}", instants))
         write = Write("bench", f"b{self.deliveries}", "bench", self.deliveries)
         try:
-            counts = screening.counts()
-            rows = table_rows(screening, CONTRACT)
-            if self.writer.exists(CONTRACT.path):
-                live = self.writer.live(CONTRACT, "bench")
-                rows = identify(CONTRACT, rows, screening.keys, live, edition, full=False).rows
-            return self.writer.commit_entities(CONTRACT, rows, write, instants, full=False, count=counts.good)
+            count = screening.counts().good
+            return merged(self.writer, CONTRACT, screening, write, instants, full=False, count=count)[0]
         finally:
             screening.release()
 

@@ -171,21 +171,14 @@ class _Load:
 
     def _commit(self, contract: Contract, screening: Screening, write: Write, count: int) -> Outcome:
         from jobs.frames import bridge_rows, is_full, table_rows
-        from transforms.stamp.identify import identify
 
-        writer, rows = self.writer, table_rows(screening, contract)
         if contract.history is not History.ENTITY:
-            return writer.commit_facts(contract, rows, write, count=count)
-        if writer.committed(contract.path, write) or not writer.exists(contract.path):
-            return writer.commit_entities(contract, rows, write, self.instants, full=False, count=count)
+            return self.writer.commit_facts(contract, table_rows(screening, contract), write, count=count)
         full = is_full(self.source, contract, self.landed.failed_files)
-        live = writer.live(contract, self.source.name)
-        found = identify(contract, rows, screening.keys, live, self.landed.edition_at, full=full)
-        outcome = writer.commit_entities(contract, found.rows, write, self.instants, full=full, count=count, ended=found.ended)
-        if found.links is not None:
-            self.loading.lake.ledger.append_bridge(
-                bridge_rows(found.links, contract, self.source.name, write.batch_id, self.loading.recorded_at)
-            )
+        outcome, links = merged(self.writer, contract, screening, write, self.instants, full=full, count=count)
+        if links is not None:
+            rows = bridge_rows(links, contract, self.source.name, write.batch_id, self.loading.recorded_at)
+            self.loading.lake.ledger.append_bridge(rows)
         return outcome
 
     @property
@@ -217,6 +210,30 @@ class _Load:
             divisions=divisions(self.loading.lake, self.landed.edition_at) if needs_divisions else (),
             waived=waived,
         )
+
+
+def merged(
+    writer: DeltaWriter, contract: Contract, screening: Screening, write: Write, instants: Instants, *, full: bool, count: int
+) -> tuple[Outcome, DataFrame | None]:
+    """Bring the good rows of a batch (`count` of them) into an entity table; return what it did and the links that matching found."""
+    from jobs.frames import table_rows
+    from transforms.stamp.identify import identify
+    from transforms.stamp.versions import changed_keys
+
+    rows = table_rows(screening, contract)
+    if writer.committed(contract.path, write) or not writer.exists(contract.path):
+        return writer.commit_entities(contract, rows, write, instants, full=False, count=count), None
+    live = writer.live(contract, write.source_name)
+    # Most rows of an edition are those of the one before: what is equal goes no further than a comparison of keys and hashes.
+    keys = changed_keys(rows, live).persist()
+    try:
+        changed = keys.count()
+        fresh = rows.join(keys, "source_key", "left_semi")
+        found = identify(contract, fresh, screening.keys, live, instants.edition_at, full=full, arrived=changed)
+        outcome = writer.commit_entities(contract, found.rows, write, instants, full=full, count=changed, ended=found.ended)
+    finally:
+        keys.unpersist()
+    return replace(outcome, unchanged=outcome.unchanged + count - changed), found.links
 
 
 def divisions(lake: Lake, edition_at: str) -> tuple[Division, ...]:

@@ -25,10 +25,13 @@ class Identified:
     links: DataFrame | None
 
 
-def identify(contract: Contract, rows: DataFrame, delivered_keys: DataFrame, live: DataFrame, edition_at: str, *, full: bool) -> Identified:
+def identify(
+    contract: Contract, rows: DataFrame, delivered_keys: DataFrame, live: DataFrame, edition_at: str, *, full: bool, arrived: int = 1
+) -> Identified:
     """Give rows the entity ids of the live entities that they are.
 
-    `rows` have all table fields with the entity id that they would get as new; `delivered_keys` (column `source_key`) are all keys of the
+    `rows` have all table fields with the entity id that they would get as new (`arrived`: how many there are, if known; 0 saves the search
+    for their entities); `delivered_keys` (column `source_key`) are all keys of the
     delivery, also those of rejected rows, because a thing whose row is bad has not ended; `live` are the source's believed rows.
     """
     open_rows = live.where("valid_to_at is null and valid_from_at < timestamp'" + edition_at + "'")
@@ -36,12 +39,12 @@ def identify(contract: Contract, rows: DataFrame, delivered_keys: DataFrame, liv
     if not full:
         return Identified(_restamped(keyed), None, None)
     vanished = open_rows.join(delivered_keys, "source_key", "left_anti")
-    arrived = keyed.where("not is_known")
-    if contract.matching is None or vanished.isEmpty() or arrived.isEmpty():
+    unknown = keyed.where("not is_known")
+    if contract.matching is None or not arrived or vanished.isEmpty() or unknown.isEmpty():
         return Identified(_restamped(keyed), vanished.select("stamp_id"), None)
     from transforms.entity.matching import match_frames
 
-    links = match_frames(vanished, arrived, contract.matching).persist()
+    links = match_frames(vanished, unknown, contract.matching).persist()
     same = links.where("kind = 'same'").select(F.col("new_key").alias("source_key"), F.col("old_entity_id").alias("kept_id"))
     renamed = keyed.join(F.broadcast(same), "source_key", "left").withColumn("entity_id", F.coalesce("kept_id", "entity_id"))
     kept = same.select(F.col("kept_id").alias("entity_id"))

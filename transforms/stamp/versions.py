@@ -39,6 +39,12 @@ class Instants:
         return F.lit(self.recorded_at).cast("timestamp")
 
 
+def changed_keys(rows: DataFrame, live: DataFrame) -> DataFrame:
+    """Return the `source_key` of rows whose content is not that of the open version which bears their key (rule 1); shuffles keys only."""
+    opened = live.where("valid_to_at is null").select("source_key", "row_hash")
+    return rows.select("source_key", "row_hash").join(opened, ["source_key", "row_hash"], "left_anti").select("source_key")
+
+
 def decide(incoming: DataFrame, live: DataFrame, instants: Instants) -> DataFrame:
     """Return one row per incoming entity: `entity_id, effective_from, effective_to, decision, old_stamp_id, old_from, old_to, old_closed`.
 
