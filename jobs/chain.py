@@ -16,6 +16,8 @@ from schemas.messages import SanyuError
 from schemas.registry import find_contract
 from transforms.mining.tool import find_tool
 
+_MOST_OUTLINES = 80
+
 
 @dataclass(frozen=True)
 class ChainReport:
@@ -88,7 +90,18 @@ def _page(loading: Loading, chain: Chain) -> str:
         runs = loading.lake.table("mart.mining__run").to_geopandas(where=f"result_source = '{source}'")
         newest = runs.sort_values("recorded_at").iloc[-1].to_dict() if len(runs) else {}
         found.append(Found(step, find_contract(table, loading.contracts), rows, newest))
-    text = page(chain, found, loading.recorded_at)
+    text = page(chain, found, loading.recorded_at, _outlines(loading))
     key = f"chain/{chain.name}/index.html"
     loading.lake.store.put(key, text.encode())
     return loading.lake.store.uri(key, scheme="path" if isinstance(loading.lake.store, LocalStore) else "s3a")
+
+
+def _outlines(loading: Loading) -> Any:
+    """Return the divisions of the finest level that is still to be told apart on a map, None where the lake has none."""
+    table = "core.basemap__division"
+    if table not in loading.lake.names():
+        return None
+    rows = loading.lake.table(table).to_geopandas(columns=["division_level", "geom"])
+    counts = rows["division_level"].value_counts()
+    fit = counts[counts <= _MOST_OUTLINES]
+    return rows[rows["division_level"] == fit.index.max()] if len(fit) else None

@@ -32,13 +32,13 @@ class Found:
     run: dict[str, Any]
 
 
-def page(chain: Chain, found: Sequence[Found], made_at: str) -> str:
-    """Return the page as HTML."""
+def page(chain: Chain, found: Sequence[Found], made_at: str, backdrop: Any = None) -> str:
+    """Return the page as HTML; `backdrop` gives outlines for its map."""
     shown = next(f for f in found if f.step.name == chain.page.map)
     parts = [
         f"<h1>{_text(chain.title)} <span lang=zh>{_text(chain.title_zh)}</span></h1>",
         f"<p>{_text(chain.description)}</p>" if chain.description else "",
-        f'<img alt="{_text(shown.step.title or shown.step.name)}" src="data:image/png;base64,{_picture(shown)}">',
+        f'<img alt="{_text(shown.step.title or shown.step.name)}" src="data:image/png;base64,{_picture(shown, backdrop)}">',
         f"<p>{_text(chain.page.text)}</p><p lang=zh>{_text(chain.page.text_zh)}</p>",
         *(_section(f) for f in found),
         f"<p class=d>{_text(chain.name)}, {_text(made_at)}</p>",
@@ -49,9 +49,9 @@ def page(chain: Chain, found: Sequence[Found], made_at: str) -> str:
     return f"<!doctype html><html lang=en><head>{head}</head><body>{''.join(parts)}</body></html>\n"
 
 
-def _picture(found: Found) -> str:
-    rows, title = found.rows, found.step.title or found.step.name
-    figure = plot_local(rows, title=title) if "q_value" in rows.columns and "pattern" in rows.columns else plot_map(rows, title=title)
+def _picture(found: Found, backdrop: Any) -> str:
+    rows, about = found.rows, {"title": found.step.title or found.step.name, "backdrop": backdrop}
+    figure = plot_local(rows, **about) if {"q_value", "pattern"} <= set(rows.columns) else plot_map(rows, **about)
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
     return base64.b64encode(out.getvalue()).decode()
@@ -66,17 +66,34 @@ def _section(found: Found) -> str:
         f"<p class=d>{_text(run.get('evidence', ''))}; {_text(found.contract.name)}; {_text(run.get('way', ''))}</p>",
         _table(("rows", len(found.rows)), *figures),
     ]
-    if by is not None:
+    if by == "cluster_id":
+        said.append(_clusters(found.rows))
+    elif by is not None:
         names = found.rows[by].dropna().astype(str)
         counts = names[~names.isin(NOTHING)].value_counts()
         said.append(_table(*[(name, int(count)) for name, count in counts.head(_TOP).items()]) if len(counts) else "<p>Nothing found.</p>")
     elif len(found.rows) == 1:
-        row = found.rows.iloc[0]
-        wanted = [c.name for c in found.contract.columns if c.dtype.value == "double"]
+        row, told = found.rows.iloc[0], {k for k, _ in figures}
+        wanted = [c.name for c in found.contract.columns if c.dtype.value == "double" and c.name not in told]
         said.append(
             _table(*[(name, float(row[name])) for name in wanted if row.get(name) is not None and not math.isnan(float(row[name]))])
         )
     return "".join(said)
+
+
+def _clusters(rows: Any) -> str:
+    """Return the largest clusters: how many rows they have and where they are, in degrees."""
+    boxes = rows.geometry.bounds.assign(cluster_id=rows["cluster_id"]).dropna(subset=["cluster_id"]).groupby("cluster_id")
+    if not len(boxes):
+        return "<p>Nothing found.</p>"
+    ends = boxes.agg({"minx": "min", "miny": "min", "maxx": "max", "maxy": "max"}).assign(size=boxes.size())
+    ends = ends.sort_values("size", ascending=False, kind="stable").head(_TOP)
+    return _table(
+        *[
+            (f"{(r.minx + r.maxx) / 2:.5f}° E, {(r.miny + r.maxy) / 2:.5f}° N", int(size))
+            for r, size in zip(ends.itertuples(), ends["size"], strict=True)
+        ]
+    )
 
 
 def _table(*rows: tuple[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -73,6 +74,7 @@ def run_chain(
     ctx: typer.Context,
     name: str,
     step: Annotated[str | None, typer.Option(help="Run only this step; what it reads must be there.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="Folder of the demo city's truth: say how well planted hot spots were found.")] = None,
     json: Json = False,
 ) -> None:
     """Run a chain: each step's tool on its table, then the page with map, table and text."""
@@ -81,14 +83,28 @@ def run_chain(
     context: Context = ctx.obj
     with show.console.status("…") as status:
         report = run(context.loading(status.update), name, only=step)
+    scores = _planted(context, truth) if truth else []
     if json:
-        show.dump(report.as_dict())
+        show.dump(report.as_dict() | ({"planted": scores} if truth else {}))
         return
     rows = [(s["step"], s["tool"], s["rows_in"], s["rows_out"], s["patterns"], s["seconds"], s["state"]) for s in report.steps]
     heads = ("step", "tool", "rows in", "rows out", "patterns", "s", "state")
     show.table(f"{report.chain}", heads, rows, right=heads[2:6])
+    if scores:
+        columns = tuple(scores[0])
+        shown = [tuple(f"{v:.1%}" if isinstance(v, float) else f"{v}" for v in row.values()) for row in scores]
+        show.table("planted hot spots", columns, shown, right=columns[1:])
     if report.page:
-        show.console.print(f"page: {report.page}")
+        show.console.print(f"page: {report.page}", soft_wrap=True)
+
+
+def _planted(context: Context, truth: Path) -> list[dict[str, Any]]:
+    """Return precision and recall of each planted kind."""
+    from sanyu.demo.events import score_of_lake
+    from sanyu.demo.view import load_truth
+
+    scores: list[dict[str, Any]] = score_of_lake(context.lake, load_truth(truth)[0]["hot_spots"]).to_dict("records")
+    return scores
 
 
 def options(arguments: list[str], tool: str) -> dict[str, Any]:

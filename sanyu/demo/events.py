@@ -11,9 +11,32 @@ import shapely
 
 from sanyu.demo.city.events import CELL_M, KINDS, PARAMETERS, Planted, end_at, planted_events
 from sanyu.demo.city.plan import METRIC_CRS
+from sanyu.demo.view import Tables
 from transforms.space.coords import transform
 
-__all__ = ["CELL_M", "KINDS", "PARAMETERS", "Planted", "end_at", "planted_events", "score"]
+__all__ = ["CELL_M", "KINDS", "PARAMETERS", "Planted", "end_at", "planted_events", "score", "score_of_lake"]
+
+
+TABLE, EVENTS = "mart.mining__emerging_hot_spot", "core.thematic__event"
+SCORES = ("kind", "precision", "recall", "disc_recall", "core_cells", "found_cells")
+
+
+def score_of_lake(lake: Tables, truth: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores of the newest emerging hot spots of events in a lake; empty where nobody has looked for any."""
+    runs = _newest(lake)
+    if runs is None or truth.empty:
+        return pd.DataFrame(columns=list(SCORES))
+    cells = lake.table(TABLE).to_arrow(columns=["category_name", "geom"], where=f"source_name = '{runs}'").to_pandas()
+    return score(cells, truth)
+
+
+def _newest(lake: Tables) -> str | None:
+    """Return the `source_name` of the newest run over events."""
+    if TABLE not in lake.names():
+        return None
+    where = f"tool_name = 'emerging_hot_spots' AND inputs LIKE '%{EVENTS}%'"
+    runs = lake.table("mart.mining__run").to_arrow(columns=["result_source", "recorded_at"], where=where)
+    return str(runs.sort_by("recorded_at").column("result_source")[-1]) if runs.num_rows else None
 
 
 def score(cells: Any, truth: pd.DataFrame) -> pd.DataFrame:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from sanyu.demo import events
 from sanyu.demo.view import Anys, Tables, View, load_truth
 from schemas.messages import language
 
@@ -124,6 +125,7 @@ def score(lake: Tables, truth_dir: Path) -> Score:
         *_coordinates(view, told["coordinates"]),
         _share("divisions", "division codes right", "区划代码正确", *_divisions(view, told["divisions"]), limit=0.999),
         _share("edges", "sheet edges closed", "图幅接边闭合", *_edges(view, told["edges"]), limit=0.99),
+        *_hot_spots(lake, told["hot_spots"]),
     )
     columns = ["source", "contract", "file", "row_number", "key", "reason", "codes"]
     return Score(
@@ -297,6 +299,18 @@ def _edges(view: View, edges: pd.DataFrame) -> tuple[int, int]:
         if a in lines and b in lines:
             closed += bool(set(_ends(lines[a])) & set(_ends(lines[b])))
     return closed, len(edges)
+
+
+def _hot_spots(lake: Tables, discs: pd.DataFrame) -> tuple[Measure, ...]:
+    """Measure the planted hot spots by cells; nothing is expected before the chain `event_evolution` has run."""
+    rows = events.score_of_lake(lake, discs)
+    core, named = int(rows["core_cells"].sum()), int(rows["found_cells"].sum())
+    inside = int((rows["recall"] * rows["core_cells"]).sum().round()) if core else 0
+    right = int((rows["precision"].fillna(0.0) * rows["found_cells"]).sum().round()) if named else 0
+    return (
+        _share("hot_spots_recall", "planted hot spots named (cells)", "热点单元检出", inside, core, limit=0.8),
+        _share("hot_spots_precision", "… and named cells that were planted", "……检出单元确为热点", right, named, limit=0.6),
+    )
 
 
 def _ends(line: shapely.Geometry) -> list[tuple[float, float]]:

@@ -10,9 +10,9 @@ import numpy as np
 COLOURS: Mapping[str, str] = {
     **{"High-High": "#b2182b", "High-Low": "#ef8a62", "Low-High": "#67a9cf", "Low-Low": "#2166ac"},
     **{"Hot": "#b2182b", "Cold": "#2166ac", "Similar": "#5e3c99", "Dissimilar": "#e66101"},
-    **{"New Hot Spot": "#fee08b", "Consecutive Hot Spot": "#fdae61", "Intensifying Hot Spot": "#b2182b"},
-    **{"Persistent Hot Spot": "#d7301f", "Diminishing Hot Spot": "#fc8d59", "Sporadic Hot Spot": "#f768a1"},
-    **{"Oscillating Hot Spot": "#ae017e", "Historical Hot Spot": "#a6761d"},
+    **{"New Hot Spot": "#fee08b", "Consecutive Hot Spot": "#fdae61", "Intensifying Hot Spot": "#67001f"},
+    **{"Persistent Hot Spot": "#d7301f", "Diminishing Hot Spot": "#b35806", "Sporadic Hot Spot": "#f768a1"},
+    **{"Oscillating Hot Spot": "#ae017e", "Historical Hot Spot": "#6b6b6b"},
     **{"New Cold Spot": "#e0f3f8", "Consecutive Cold Spot": "#abd9e9", "Intensifying Cold Spot": "#08306b"},
     **{"Persistent Cold Spot": "#2166ac", "Diminishing Cold Spot": "#6baed6", "Sporadic Cold Spot": "#74add1"},
     **{"Oscillating Cold Spot": "#4575b4", "Historical Cold Spot": "#9ecae1"},
@@ -23,44 +23,50 @@ NOISE = "Noise"
 FEW = 12
 
 
-def plot_map(frame: Any, column: str | None = None, *, title: str = "", size: float = 7.0) -> Any:
-    """Return a matplotlib figure of a GeoDataFrame of places coloured by `column`, by default the one that names the patterns."""
-    from matplotlib.figure import Figure
+def plot_map(frame: Any, column: str | None = None, *, title: str = "", size: float = 7.0, backdrop: Any = None) -> Any:
+    """Return a matplotlib figure of a GeoDataFrame of places coloured by `column`, by default the one that names the patterns.
 
-    figure = Figure(figsize=(size, size), layout="constrained")
-    axes = figure.subplots()
-    _draw_map(axes, frame, column)
+    `backdrop`, a GeoDataFrame in the same system, gives outlines to find one's way by.
+    """
+    figure, (axes,) = _figure(frame, 1, size)
+    _draw_map(axes, frame, column, backdrop)
     axes.set_title(title)
     return figure
 
 
-def plot_local(frame: Any, *, title: str = "", size: float = 7.0) -> Any:
+def plot_local(frame: Any, *, title: str = "", size: float = 7.0, backdrop: Any = None) -> Any:
     """Return a figure of a local statistic: the patterns and, beside them, the p-values that they rest on (q after FDR)."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(2 * size, size), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    _draw_map(left, frame, "pattern")
+    figure, (left, right) = _figure(frame, 2, size)
+    _draw_map(left, frame, "pattern", backdrop)
     left.set_title(title or "Pattern")
     shown = frame.assign(q=np.asarray(frame["q_value"], dtype=float)).dropna(subset=["q"]).sort_values("q", ascending=False)
     if len(shown):
-        shown.plot(
-            ax=right,
-            column="q",
-            cmap="viridis_r",
-            vmin=0.0,
-            vmax=0.2,
-            markersize=4,
-            legend=True,
-            legend_kwds={"label": "q-value", "shrink": 0.7},
-        )
+        key = {"label": "q-value", "orientation": "horizontal", "shrink": 0.6, "pad": 0.02}
+        shown.plot(ax=right, column="q", cmap="viridis_r", vmin=0.0, vmax=0.2, markersize=4, legend=True, legend_kwds=key)
     right.set_title("q-value (Benjamini-Hochberg)")
-    right.set_axis_off()
-    right.set_aspect("equal")
+    _framed(right, frame, backdrop)
     return figure
 
 
-def _draw_map(axes: Any, frame: Any, column: str | None) -> None:
+def _figure(frame: Any, maps: int, size: float) -> tuple[Any, Any]:
+    """Return a figure of maps side by side, as high as the frame's extent asks for, and their axes."""
+    from matplotlib.figure import Figure
+
+    west, south, east, north = frame.total_bounds if len(frame) else (0.0, 0.0, 1.0, 1.0)
+    ratio = (north - south) * _stretch(frame) / max(east - west, 1e-12)
+    figure = Figure(figsize=(maps * size, size * min(max(ratio, 0.4), 1.8) + 1.2), layout="constrained")
+    return figure, figure.subplots(1, maps, squeeze=False)[0]
+
+
+def _stretch(frame: Any) -> float:
+    """Return how long a unit of y is, measured in units of x: one over the cosine of the latitude for degrees."""
+    if frame.crs is None or not frame.crs.is_geographic or not len(frame):
+        return 1.0
+    _, south, _, north = frame.total_bounds
+    return float(1.0 / np.cos(np.radians((south + north) / 2)))
+
+
+def _draw_map(axes: Any, frame: Any, column: str | None, backdrop: Any = None) -> None:
     from matplotlib.patches import Patch
 
     by = column or next((name for name in NAMED_BY if name in frame.columns), None)
@@ -75,6 +81,18 @@ def _draw_map(axes: Any, frame: Any, column: str | None) -> None:
         handles = [
             Patch(facecolor=known[name], edgecolor="#888888", label=f"{name} ({int((names == name).sum()):,})") for name in order[:FEW]
         ]
-        axes.legend(handles=handles, loc="lower left", fontsize=8, framealpha=0.9)
+        axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=min(len(handles), 3), fontsize=8, frameon=False)
+    _framed(axes, frame, backdrop)
+
+
+def _framed(axes: Any, frame: Any, backdrop: Any) -> None:
+    """Draw the backdrop and keep the map to the frame's extent, without axes and true to shape."""
+    if backdrop is not None and len(backdrop):
+        backdrop.boundary.plot(ax=axes, color="#555555", linewidth=0.5, alpha=0.6)
+    if len(frame):
+        west, south, east, north = frame.total_bounds
+        margin = 0.01 * max(east - west, north - south, 1e-9)
+        axes.set_xlim(west - margin, east + margin)
+        axes.set_ylim(south - margin, north + margin)
     axes.set_axis_off()
-    axes.set_aspect("equal")
+    axes.set_aspect(_stretch(frame))
