@@ -78,7 +78,7 @@ class Bins:
     codes: npt.NDArray[np.object_] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Cube:
     """A cube: `values` (cells × steps, NaN where a bin is left out), `counts` of events, and the n + 1 `edges` of the steps (UTC)."""
 
@@ -87,6 +87,17 @@ class Cube:
     edges: Instants
     values: Floats
     counts: Ints
+
+    def __repr__(self) -> str:
+        cells, steps = self.shape
+        where, when = self.rule.cells, self.rule.steps
+        size = f"{where.size_m:g} m" if where.size_m else f"level {where.level}" if where.level else ""
+        every = f"{when.every} × {when.unit}" if when.every > 1 else when.unit
+        first, last = (str(edge)[:19] for edge in (self.edges[0], self.edges[-1]))
+        return (
+            f"<Cube {cells:,} {where.kind} cells {size} × {steps} steps of one {every}, {first}Z to {last}Z, "
+            f"{self.rule.aggregate} of {int(self.counts.sum()):,} events>"
+        )
 
     @property
     def shape(self) -> tuple[int, int]:

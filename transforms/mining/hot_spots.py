@@ -69,7 +69,7 @@ class LocalSums:
     sizes: npt.NDArray[np.int32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HotSpots:
     """The result: per bin `z`, `p` and `signs` (1 hot, -1 cold, 0), per cell the trend of z and the category code (`categories.LABELS`)."""
 
@@ -84,6 +84,11 @@ class HotSpots:
     mean: float
     sd: float
     p_limit: float
+
+    def __repr__(self) -> str:
+        names, times = np.unique(self.categories.astype(str), return_counts=True)
+        found = ", ".join(f"{name} {count:,}" for name, count in zip(names, times, strict=True))
+        return f"<HotSpots of {self.cube!r}: {found}>"
 
     @property
     def categories(self) -> npt.NDArray[np.object_]:
