@@ -58,7 +58,7 @@ def location_instances(tables: Mapping[str, pa.Table], names: Mapping[str, str])
     `tables` are current rows by table name with the columns of `TABLES` as far as they are there; `names` give the name of a division by
     its 12-digit code.
     """
-    frames = {name: _frame(table) for name, table in tables.items()}
+    frames = {name: _frame(table, TABLES[name]) for name, table in tables.items()}
     parts = []
     if DIVISION in frames:
         parts.append(_divisions(frames[DIVISION], names))
@@ -112,9 +112,13 @@ def _listed(table: pa.Table | None, columns: tuple[str, ...]) -> list[dict[str, 
     return list(table.select(list(columns)).to_pylist())
 
 
-def _frame(table: pa.Table) -> pd.DataFrame:
+def _frame(table: pa.Table, columns: tuple[str, ...]) -> pd.DataFrame:
+    """Return the rows with all columns, those that the table lacks empty, and geometry as shapely."""
+    missing = {name: pa.nulls(table.num_rows) for name in columns if name not in table.column_names}
+    for name, values in missing.items():
+        table = table.append_column(name, values)
     frame = table.to_pandas()
-    frame["geom"] = shapely.from_wkb(frame["geom"].to_numpy()) if "geom" in frame else None
+    frame["geom"] = shapely.from_wkb(frame["geom"].to_numpy(dtype=object))
     return frame
 
 
