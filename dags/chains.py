@@ -1,7 +1,7 @@
 """One DAG per chain: its steps after each other, each as one Spark application; the last writes the result page.
 
-Parsing reads the chains' TOML only (standard library and pydantic). A chain with a schedule runs by it; the others when the city's tables
-have changed, or by hand. A step whose input is as it was computes nothing.
+Parsing reads the chains' TOML only (standard library and pydantic). A chain with a schedule runs by it, the others by hand. A step whose
+input is as it was computes nothing.
 """
 
 from __future__ import annotations
