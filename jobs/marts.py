@@ -89,7 +89,6 @@ def _extensions(folder: Path) -> None:
 def _connection(lake: Lake, database: Path) -> Any:
     connection = duck.connect(lake.store, database)
     duck.load(connection, "spatial")
-    connection.execute("SET enable_geoparquet_conversion = false")
     return connection
 
 

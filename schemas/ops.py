@@ -9,7 +9,7 @@ from __future__ import annotations
 from schemas import stamp
 from schemas.fields import D, L, S, define
 from schemas.model import AttributeStamp, Check, Column, Contract, FieldDef, History, SecurityLabel, SpaceStamp
-from schemas.raw import FILE_NAME
+from schemas.raw import CRS, FILE_NAME
 
 RUN_ID = define("run_id", S, "运行标识", "Run that did it")
 STEP = define("step", S, "步骤", "land, raw, core, gate or publish", pattern="^(land|raw|core|gate|publish)$")
@@ -36,6 +36,9 @@ PARSER = define("parser", S, "解析器", "Reader and its version")
 ISOLATION = define("isolation", S, "隔离方式", "How the reader was confined")
 CODE = define("code", S, "消息码", "Message code of the file's error")
 MESSAGE = define("message", S, "消息", "The file's error in English")
+MESSAGE_ZH = define("message_zh", S, "中文消息", "The file's error in Chinese")
+ENCODING = define("encoding", S, "文字编码", "Text encoding that the file was read in: declared, set by the source, or found out")
+WARNINGS = define("warnings", S, "警告", "What the reader warned of, JSON array of objects with code, message and message_zh")
 COLUMNS_JSON = define("columns_json", S, "列", "Columns and types found in the file, JSON")
 
 CONTRACT_NAME = define("contract", S, "契约", "Table whose entity it is")
@@ -82,7 +85,10 @@ LEDGER = _ops(
             Check(
                 name="balances",
                 field="rows_in",
-                expression="status <> 'ok' OR step <> 'core' OR rows_in = rows_loaded + rows_unchanged + rows_quarantined + rows_duplicate",
+                expression=(
+                    "status NOT IN ('ok', 'warning') OR step <> 'core' "
+                    "OR rows_in = rows_loaded + rows_unchanged + rows_quarantined + rows_duplicate"
+                ),
                 message="rows in are not accounted for",
                 message_zh="输入行数与去向不平",
             ),
@@ -96,7 +102,10 @@ FILE = _ops(
     "One file of one batch in one run",
     key=("run_id", "source_name", "batch_id", "file_name"),
     required=(RUN_ID, stamp.RECORDED_AT, stamp.SOURCE_NAME, stamp.BATCH_ID, FILE_NAME),
-    optional=(SHA256, SIZE_BYTES, ROW_COUNT, REJECTED_COUNT, PARSER, ISOLATION, STATUS, CODE, MESSAGE, COLUMNS_JSON),
+    optional=(
+        *(SHA256, SIZE_BYTES, ROW_COUNT, REJECTED_COUNT, PARSER, ISOLATION, ENCODING, CRS),
+        *(STATUS, CODE, MESSAGE, MESSAGE_ZH, WARNINGS, COLUMNS_JSON),
+    ),
 )
 
 BRIDGE = _ops(

@@ -26,8 +26,11 @@ def connect(store: Store, database: Path | None = None) -> Any:
 
 
 def load(connection: Any, name: str) -> None:
-    """Load an extension from its wheel; SY-L013 where the wheel is not installed for this DuckDB."""
+    """Load an extension from its wheel, ready for `delta_scan`; SY-L013 where the wheel is not installed for this DuckDB."""
     connection.load_extension(str(extension(name)))
+    if name == "spatial":
+        # DuckDB 1.5 would read GeoParquet columns as GEOMETRY, which its Delta reader can't take for the log's binary.
+        connection.execute("SET enable_geoparquet_conversion = false")
 
 
 def extension(name: str) -> Path:

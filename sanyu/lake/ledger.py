@@ -75,7 +75,7 @@ class LedgerRow:
 
 @dataclass(frozen=True)
 class FileRow:
-    """What became of one delivered file: `status` is `ok` or `failed`, the latter with a message's `code` and English text."""
+    """What became of one delivered file: `status` is `ok` or `failed`, the latter with a message's `code` and text; `warnings` is JSON."""
 
     run_id: str
     recorded_at: str
@@ -89,8 +89,12 @@ class FileRow:
     rejected_count: int = 0
     parser: str | None = None
     isolation: str | None = None
+    encoding: str | None = None
+    crs: str | None = None
     code: str | None = None
     message: str | None = None
+    message_zh: str | None = None
+    warnings: str = "[]"
     columns_json: str | None = None
 
 

@@ -124,11 +124,19 @@ class Landed:
                 parser=f.parser,
                 isolation=f.isolation,
                 code=f.error_code,
+                encoding=f.encoding,
+                crs=f.declared_crs,
                 message=render(f.error_code, f.error_params, "en") if f.error_code else None,
+                message_zh=render(f.error_code, f.error_params, "zh") if f.error_code else None,
+                warnings=json.dumps([_told(w["code"], w["params"]) for w in f.warnings], ensure_ascii=False),
                 columns_json=json.dumps(dict(f.columns), ensure_ascii=False),
             )
             for f in self.files
         ]
+
+
+def _told(code: str, params: dict[str, Any]) -> dict[str, str]:
+    return {"code": code, "message": render(code, params, "en"), "message_zh": render(code, params, "zh")}
 
 
 def types_by_column(files: Sequence[LandedFile]) -> dict[str, str]:

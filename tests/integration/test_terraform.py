@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -92,7 +93,7 @@ class Environment:
             timeout=400,
         )
         assert done.returncode in codes, done.stdout + done.stderr
-        return done.stdout
+        return done.stderr if done.returncode == 1 else done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +155,8 @@ def test_a_role_may_touch_its_prefixes_only(dev: Environment, endpoint: str, rol
 
 def test_everyone_is_never_trusted(dev: Environment) -> None:
     trusted = json.dumps({**ARNS, "reader": ["*"]})
-    dev.run("plan", "-input=false", "-var", f"trusted_principals={trusted}", codes=(1,))
+    said = dev.run("plan", "-input=false", "-var", f"trusted_principals={trusted}", codes=(1,))
+    assert 'Name at least one ARN for each role, and never "*".' in " ".join(re.sub(r"[│╷╵]", " ", said).split())
 
 
 def test_production_is_valid_and_keeps_its_data(terraform: str, mirror: Path, endpoint: str, tmp_path: Path) -> None:

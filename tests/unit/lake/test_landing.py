@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from sanyu.lake import landing, parsed
+from sanyu.lake import Lake, landing, parsed
 from sanyu.lake.landing import Landed, fingerprint, land
 from sanyu.lake.ledger import Ledger
 from sanyu.lake.store import LocalStore
@@ -111,7 +111,14 @@ def test_a_bad_file_is_recorded_and_the_rest_is_landed(store: LocalStore, data: 
     assert [(r.status, r.code, r.row_count) for r in records] == [("ok", None, 2), ("ok", None, 1), ("failed", "SY-R002", 0)]
     assert records[2].message is not None
     assert "c.csv" in records[2].message
+    assert "空文件" in (records[2].message_zh or "")
+    assert [(r.encoding, r.crs) for r in records] == [("utf-8", None), ("utf-8", None), (None, None)]
+    (warned,) = json.loads(records[0].warnings)
+    assert (warned["code"], "a.csv" in warned["message"]) == ("SY-R081", True)
+    assert "未声明坐标参考系" in warned["message_zh"]
     Ledger(store).append_files(records)
+    kept = Lake(store.root).table("raw.ops__file").to_arrow(columns=["file_name", "encoding", "warnings", "message_zh"]).to_pylist()
+    assert {r["file_name"]: r["encoding"] for r in kept} == {"tiles/a.csv": "utf-8", "tiles/b.csv": "utf-8", "tiles/c.csv": None}
     assert land(store, source(), data, contract()).failed_files == ("tiles/c.csv",)
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
@@ -49,6 +50,17 @@ def test_a_batch_that_was_recorded_is_done_and_no_other(ledger: Ledger) -> None:
     assert not ledger.is_done("roads", "20260101-bbbbbbbbbbbb", row().table_name)
     assert not ledger.is_done("roads", row().batch_id, "core.basemap__water")
     assert not ledger.is_done("rivers", row().batch_id, row().table_name)
+
+
+@pytest.mark.parametrize(
+    ("status", "rows_loaded", "holds"),
+    [("ok", 6, True), ("ok", 5, False), ("warning", 6, True), ("warning", 5, False), ("failed", 0, True)],
+)
+def test_the_contract_wants_every_loaded_batch_balanced(status: str, rows_loaded: int, holds: bool) -> None:
+    values = asdict(row(status=status, rows_loaded=rows_loaded))
+    (check,) = ops.LEDGER.checks
+    columns = ", ".join(f"{'NULL' if v is None else repr(v)} AS {k}" for k, v in values.items())
+    assert duckdb.sql(f"SELECT {check.expression} FROM (SELECT {columns})").fetchone() == (holds,)
 
 
 def test_a_batch_delivered_again_after_another_is_not_done(ledger: Ledger) -> None:
