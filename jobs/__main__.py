@@ -1,5 +1,5 @@
 """The Spark application that Airflow submits, and the small commands around it:
-`python -m jobs changed|load|changes|gate-and-publish|chain`.
+`python -m jobs changed|load|changes|gate-and-publish|chain|gazetteer|geocode`.
 
 Settings come from the environment (`SANYU_*`), so the same command runs by hand. Standard output carries one JSON document.
 """
@@ -72,7 +72,30 @@ def chain(context: Context, arguments: argparse.Namespace) -> dict[str, Any]:
     return run(context.loading(_teller(context)), arguments.chain, only=arguments.step or None).as_dict()
 
 
-COMMANDS = {"changed": changed, "load": load, "changes": changes, "gate-and-publish": gate_and_publish, "chain": chain}
+def gazetteer(context: Context, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Build the lake's address index where its tables have changed; starts no Spark."""
+    from jobs import gazetteer as job
+
+    return job.run(context.lake, progress=_teller(context)).as_dict()
+
+
+def geocode(context: Context, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Geocode the named tables, or all that ask for it."""
+    from jobs import geocode as job
+
+    tables = tuple(name for name in arguments.tables.split(",") if name)
+    return [report.as_dict() for report in job.run(context.loading(_teller(context)), tables)]
+
+
+COMMANDS = {
+    "changed": changed,
+    "load": load,
+    "changes": changes,
+    "gate-and-publish": gate_and_publish,
+    "chain": chain,
+    "gazetteer": gazetteer,
+    "geocode": geocode,
+}
 
 
 def main() -> int:
@@ -80,6 +103,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m jobs")
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("--sources", default="", help="names, separated by commas")
+    parser.add_argument("--tables", default="", help="names of tables, separated by commas")
     parser.add_argument("--report", default="manual")
     parser.add_argument("--chain", default="", help="name of a chain")
     parser.add_argument("--step", default="", help="one step of it")
