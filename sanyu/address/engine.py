@@ -52,11 +52,7 @@ class AddressEngine:
     ) -> None:
         national = national_divisions(division_folder())
         self.has_national = national is not None
-        rows = list(divisions)
-        if national is not None:
-            columns = (national[c].to_pylist() for c in ("division_code", "division_level", "name"))
-            rows += list(zip(*columns, strict=True))
-        self._table = DivisionTable(rows, former_names())
+        self._table = _division_table(divisions, national)
         codes = {shard.code for shard in shards}
         home = {row for code in codes if (row := self._table.by_code.get(code.ljust(12, "0"))) is not None}
         home |= {self._table.by_code[code] for code, _, _ in divisions}
@@ -80,7 +76,7 @@ class AddressEngine:
         known = alias_rows(aliases) + alias_rows(element_aliases)
         if table is None:
             return cls((), own_divisions(None, divisions), known, None)
-        rows, own = prepared(table, divisions)
+        rows, own = prepared(table, divisions, _division_table)
         polygons = None if divisions is None else arrow_of(divisions)
         return cls(tuple(shards_of(rows)), own, known, None, polygons if polygons is not None and "geom" in polygons.column_names else None)
 
@@ -111,7 +107,7 @@ class AddressEngine:
 
     def rebuild(self, district: str, table: Any) -> AddressEngine:
         """Return an engine with one district (6-digit code) made anew from its rows; on disk only that district's folder is written."""
-        rows, own = prepared(table, None)
+        rows, own = prepared(table, None, lambda _: self._table)
         mine = rows.filter(pc.equal(pc.utf8_slice_codeunits(rows["division_code"], 0, 6), district))
         shards = [s for s in self._catalog.shards if s.code != district]
         fresh = shard_of(district, mine)
@@ -144,9 +140,11 @@ class AddressEngine:
         if not key.strip(" -#"):
             return refusal(query, "SY-A012" if query.strip(_BLANK) else "SY-A010", value=query)
         told = by_offset(self._matcher, query) or by_crossing(self._matcher, query)
-        if told is not None:
+        if told is not None and told.code != "SY-A017":
             return told
         found = self._matcher.find(key, context)
+        if told is not None and (found.code is not None or found.asked.rest or not found.outcomes):
+            return told
         if found.code is not None and is_mostly_latin(query) and self._latin is not None:
             return replace(self._latin.match(query), query=query)
         between = by_interpolation(self._matcher, query, found) if found.failed is not None else None
@@ -248,6 +246,13 @@ class AddressEngine:
         if self._path is not None:
             return AddressEngine.load, (self._path,)
         return AddressEngine, (self._catalog.shards, self._own, self._aliases, None, self._polygons)
+
+
+def _division_table(own: Sequence[tuple[str, int, str]], national: pa.Table | None = None) -> DivisionTable:
+    """Return the table of a gazetteer's own divisions and the national ones."""
+    national = national_divisions(division_folder()) if national is None else national
+    columns = () if national is None else (national[c].to_pylist() for c in ("division_code", "division_level", "name"))
+    return DivisionTable([*own, *zip(*columns, strict=True)], former_names())
 
 
 def joined(fields: Fields) -> str:

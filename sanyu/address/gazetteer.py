@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ import shapely
 
 from schemas.messages import SanyuError
 from transforms.address.catalog import Alias
-from transforms.address.divisions import KEPT_DIGITS
+from transforms.address.divisions import KEPT_DIGITS, DivisionTable
 from transforms.address.index import standard_columns
+from transforms.address.text import key_of
 
 Division = tuple[str, int, str]
 _LEVELS = (("province", 1), ("city", 2), ("district", 3), ("township", 4))
@@ -42,12 +44,36 @@ def arrow_of(table: Any) -> pa.Table:
     return pa.Table.from_pandas(frame, preserve_index=False)
 
 
-def prepared(table: Any, divisions: Any) -> tuple[pa.Table, list[Division]]:
-    """Return the gazetteer under the index's columns, points and division codes filled, and its own divisions. SY-A004, SY-A007."""
+def prepared(table: Any, divisions: Any, table_of: Callable[[list[Division]], DivisionTable]) -> tuple[pa.Table, list[Division]]:
+    """Return the gazetteer under the index's columns, points and division codes filled, and its own divisions. SY-A004, SY-A007.
+
+    `table_of` makes the table that missing codes are read from.
+    """
     rows = standard_columns(arrow_of(table))
     rows = _with_points(rows)
     _check(rows)
+    if rows["division_code"].null_count:
+        rows = with_codes(rows, table_of(own_divisions(rows, divisions)))
     return rows, own_divisions(rows, divisions)
+
+
+def with_codes(rows: pa.Table, table: DivisionTable) -> pa.Table:
+    """Fill missing division codes from the elements province to township, else from the head of the address; what stays open stays null."""
+    gaps = np.flatnonzero(np.asarray(pc.is_null(rows["division_code"])))
+    if not len(gaps):
+        return rows
+    part = rows.take(pa.array(gaps))
+    heads = pc.binary_join_element_wise(
+        *(part[level] for level, _ in _LEVELS), pa.scalar("", pa.large_string()), null_handling="replace", null_replacement=""
+    )
+    texts = pc.if_else(pc.equal(heads, ""), part["standard"], heads).to_pylist()
+    found: dict[str, str | None] = {}
+    for text in dict.fromkeys(text for text in texts if text):
+        row = table.settle(table.read(key_of(text)))
+        found[text] = None if row is None or table.levels[row] < 2 else table.codes[row]
+    codes = np.array(rows["division_code"].to_pylist(), dtype=object)
+    codes[gaps] = [found.get(text or "") for text in texts]
+    return rows.set_column(rows.column_names.index("division_code"), "division_code", pa.array(codes, pa.large_string()))
 
 
 def own_divisions(rows: pa.Table | None, divisions: Any) -> list[Division]:

@@ -11,7 +11,8 @@ from transforms.address.lattice import Cover, Named
 from transforms.address.numbers import NUMBER_LEVELS, Number
 
 NOISE = re.compile(
-    "(?:附近|旁边?|对面|左右|里面|门口|一带|路口|地址|住址|送到|靠近|谢谢|先生|女士|小姐|收件?|请放|放|我|住在?|在|的|近|处|内|边|侧|市区|楼下|小区|公交站|发货至|快递|请送|中国|院|号|第|[^\u4e00-\u9fff])+"
+    "(?:附近|旁边?|对面|左右|里面|门口|一带|路口|地址|住址|送到|靠近|谢谢|先生|女士|小姐|收件?|请放|放|我|住在?|在|的|近|处|内|边|侧|市区|楼下|小区|公交站|发货至|快递|请送|中国|号|第|[^\u4e00-\u9fffA-Z]|"
+    "(?<![A-Z])[A-Z]{1,2}(?![A-Z]))+"
 )
 DIVISION_LIKE = re.compile(
     "^(?:[^0-9路街巷弄号]{2,6}?(?:特别行政区|自治[区州县旗]|省|(?<![超都集夜菜城门])市|(?<![小社园景校厂库市城地新山发汇矿林住院])区|县|街道|镇|乡))"
@@ -31,7 +32,7 @@ class Asked:
     rest: list[str]
     reading: Reading
     head_open: bool = False
-    torn: frozenset[int] = frozenset()  # where an unexplained piece ends: a dropped character right behind it is none
+    torn: frozenset[int] = frozenset()  # where unexplained pieces begin and end: a name torn off one of them is another name
     unknown: str = ""  # the rest as it stands, with the numbers of names (第20幼儿园)
 
 
@@ -54,12 +55,15 @@ def asked_of(key: str, covered: Cover, before: Cover | None, reading: Reading, c
         if number.level == "bare" or (number.level == "building" and key[number.end - 1] == "#"):
             _place_bare(number, numbers, named, catalog)
         elif number.level in NUMBER_LEVELS:
-            numbers.setdefault(number.level, number)
+            known = numbers.setdefault(number.level, number)
+            if known.value != number.value and key[known.start : known.end].endswith("号楼") and "door" not in numbers:
+                # 16号楼湾25幢: two buildings are a door, whose 楼 begins the estate's name, and a building
+                numbers |= {"door": known._replace(end=known.end - 1, level="door"), "building": number}
     rest = [text for a, b in covered.rest if (text := NOISE.sub("", key[a:b]))]
     head_open = bool(covered.rest) and (not covered.named or covered.rest[0][0] < covered.named[0].start)
     rest += [text for a, b in (before.rest if before else ()) if (text := NOISE.sub("", key[a:b]))]
     spans = covered.rest + (before.rest if before else ())
-    torn = frozenset(b for a, b in spans if NOISE.sub("", key[a:b]))
+    torn = frozenset(at for a, b in spans if NOISE.sub("", key[a:b]) for at in (a, b))
     unknown = "".join(key[a:b] for a, b in spans if NOISE.sub("", key[a:b])).strip() if rest else ""
     return Asked(key, list(named), numbers, rest, reading, head_open, torn, unknown)
 

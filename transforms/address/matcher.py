@@ -33,7 +33,7 @@ class Matcher:
         for shard in catalog.shards:
             row = table.by_code.get(shard.code.ljust(12, "0"))
             self.shard_lines.append(table.above[row] if row is not None else frozenset())
-        self._city_shards = {n: s.code[:4].rstrip("0") or "#" for n, s in enumerate(catalog.shards) if s.code.endswith("00")}
+        self._city_shards = {n: s.code[:4].rstrip("0") for n, s in enumerate(catalog.shards) if s.code.endswith("00")}
         self.areas = areas_of(catalog.shards)
         self._community_towns: dict[tuple[int, int], set[str]] = {}
 
@@ -174,7 +174,7 @@ class Matcher:
         return everywhere
 
     def _crosses(self, shard: int, candidates: tuple[int, ...]) -> bool:
-        """Tell whether a shard of rows coded by the city alone may hold rows of a district of that city."""
+        """Tell whether a shard of rows coded by the city alone, or not at all, may hold rows of these divisions."""
         city = self._city_shards.get(shard)
         return city is not None and any(self.table.codes[c].startswith(city) for c in candidates)
 
@@ -286,9 +286,9 @@ class Matcher:
         rest = "".join(asked.rest)
         if unknown and len(rest) > 2:
             return Found(asked, [], "SY-A014", {"value": unknown.group()}, division)
-        for piece, _, cost in best.names:
-            if cost >= 0.5 and piece.start in asked.torn:
-                return Found(asked, [], "SY-A017", {"value": rest + asked.key[piece.start : piece.end]}, division)
+        torn = self._torn(asked, best)
+        if torn is not None:
+            return Found(asked, [], "SY-A017", {"value": rest + asked.key[torn.start : torn.end]}, division)
         road = ROAD_LIKE.search(rest)
         if road and len(road.group()) > 2 and all(self.catalog.names[number].level != "road" for _, number, _ in best.names):
             return Found(asked, [], "SY-A017", {"value": road.group()}, division)
@@ -303,14 +303,28 @@ class Matcher:
             return Found(asked, distinct, "SY-A016", {"value": asked.key, "count": len(distinct)}, division)
         return Found(asked, distinct, None, {}, division)
 
+    def _torn(self, asked: Asked, best: Outcome) -> Named | None:
+        """Return a piece that is part of a longer, unknown name: 工商大学 in 工商大学桐庐校区, 南路公交站 in 下沙南路公交站."""
+        rest = sum(len(text) for text in asked.rest)
+        places = [piece for piece, number, _ in best.names if self.catalog.names[number].level == "place"]
+        for piece, number, cost in best.names:
+            if cost < 0.3 or (cost < 0.5 and self.catalog.names[number].level != "place"):
+                continue
+            behind = rest > 1 and any(at >= piece.end for at in asked.torn)
+            if (cost >= 0.5 and not asked.torn.isdisjoint(piece[:2])) or (rest > 1 and piece.start in asked.torn) or behind:
+                return piece
+            if piece in places and len(places) > 1:
+                return piece
+        return None
+
     def _contradicts(self, asked: Asked, best: Outcome) -> bool:
         """Tell whether the door has a namesake of the unknown thing that bears another number (第3小学 where 第20小学 is asked for)."""
         stem, door = ORDINAL.sub("#", asked.unknown), asked.numbers.get("door")
-        roads = [number for _, number, _ in best.names if self.catalog.names[number].level == "road"]
-        if "#" not in stem or door is None or not roads:
+        names = (self.catalog.names[number] for _, number, _ in best.names)
+        rows = next((name.where[best.shard][1] for name in names if name.level == "road" and best.shard in name.where), None)
+        if "#" not in stem or door is None or rows is None:
             return False
         shard = self.catalog.shards[best.shard]
-        rows = self.catalog.names[roads[0]].where[best.shard][1]
         places = np.unique(shard.ids["place"][rows[shard.numbers["door"][rows] == number_code(door.value)]])
         keys = [str(shard.names["key"][int(i)]) for i in places if i >= 0]
         return any(ORDINAL.sub("#", key).endswith(stem) and not key.endswith(asked.unknown) for key in keys)

@@ -264,7 +264,7 @@ def fault_cost(asked, named, first, second, typed, looks):  # type: ignore[no-un
 @numba.njit(cache=True)
 def allowance(length):  # type: ignore[no-untyped-def]
     """Return the greatest cost at which a name of this length still counts as meant."""
-    return 0.65 if length <= 3 else 0.7 if length == 4 else 0.95 if length <= 6 else 1.3
+    return 0.65 if length <= 3 else 0.7 if length == 4 else 0.95
 
 
 @numba.njit(cache=True)
