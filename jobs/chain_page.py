@@ -59,7 +59,7 @@ def _picture(found: Found, backdrop: Any) -> str:
 
 def _section(found: Found) -> str:
     run = found.run
-    figures = [(k, v) for k, v in json.loads(run.get("metrics") or "{}").items()]
+    figures = [(k, v) for k, v in json.loads(run.get("metrics") or "{}").items() if k != "in_process_limit"]
     by = next((name for name in NAMED_BY if name in found.rows.columns), None)
     said = [
         f"<h2>{_text(found.step.title or found.step.name)} <span lang=zh>{_text(found.step.title_zh)}</span></h2>",

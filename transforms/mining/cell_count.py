@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 import shapely
 
 from schemas.messages import SanyuError
-from transforms.mining.frames import floats, id_column_of, like, note
-from transforms.mining.metres import LAKE_CRS, metric_of, points
+from transforms.mining.frames import column_names, floats, id_column_of, like, note
+from transforms.mining.metres import LAKE_CRS, metric_crs_of, points
 from transforms.mining.tool import tool
 from transforms.space.coords import transform_geometries
 
@@ -27,7 +27,9 @@ def cell_count(frame: Any, *, size_m: float, weight: str | None = None, empty: b
     """
     if not 0 < size_m < np.inf:
         raise SanyuError("SY-N014", name="size_m", value=size_m)
-    crs = metric_of(frame)
+    crs = metric_crs_of(frame)
+    if crs is None:  # metres of nowhere have no outlines
+        raise SanyuError("SY-N010", known=", ".join(column_names(frame)))
     table = points(frame, [weight] if weight else [], id_column_of(frame, id_column), crs=crs)
     column, row = (np.floor(table.column(name).to_numpy() / size_m).astype(np.int64) for name in ("x_m", "y_m"))
     if len(column) == 0:

@@ -20,9 +20,9 @@ from transforms.mining.categories import LABELS
 from transforms.mining.cells import PLANAR, CellRule
 from transforms.mining.cube import Cube, CubeRule, cube_of_bins, cube_of_events
 from transforms.mining.cube_time import StepRule, as_instants
-from transforms.mining.frames import collect, column_names, floats, frame_kind, in_process, like, require_columns
+from transforms.mining.frames import collect, floats, frame_kind, in_process, like, require_columns
 from transforms.mining.hot_spots import HotSpots
-from transforms.space.coords import transform, transform_geometries
+from transforms.space.coords import transform_geometries
 
 Floats = npt.NDArray[np.float64]
 LAKE_CRS = "EPSG:4490"
@@ -50,7 +50,7 @@ def cube_of_frame(
     time, value, division = parameters["time"], parameters["value"], parameters["division"]
     by_code = parameters["cell"] == "division"
     require_columns(frame, [time, *([value] if value else []), *([division] if by_code else [])])
-    crs = metric_of(frame, parameters["crs"]) if parameters["cell"] in PLANAR else None
+    crs = metres.metric_crs_of(frame, parameters["crs"]) if parameters["cell"] in PLANAR else None
     rule = cube_rule(parameters, crs)
     if frame_kind(frame) == "spark" and not (in_process(frame) if limit is None else in_process(frame, limit)):
         from transforms.mining.cube_spark import bins_of_spark
@@ -75,36 +75,15 @@ def cube_of_frame(
     return cube_of_events(rule, as_instants(table.column(time).to_pandas()), values=amounts, borders=borders, **place), crs
 
 
-def metric_of(frame: Any, crs: str | None = None) -> str | None:
-    """Return the metric CRS in which a frame's places are taken, as `metres.points` chooses it; None for `x_m`, `y_m` without one."""
-    if crs is not None or {"x_m", "y_m"} <= set(column_names(frame)):
-        return crs
-    if frame_kind(frame) == "geopandas":
-        source = metres._crs_name(frame)
-        if not len(frame):
-            return source
-        x0, y0, x1, y1 = frame.total_bounds
-        if metres._is_metric(source, (x0 + x1) / 2, (y0 + y1) / 2):
-            return source
-        lon, lat = transform(np.array([x0, x1]), np.array([y0, y1]), source, LAKE_CRS)
-        return metres.belt(lon, lat)
-    where = metres._source(frame)
-    if frame_kind(frame) == "spark":
-        return metres._belt_of(frame, where)
-    lon, lat, _ = metres._lonlat(collect(frame.reset_index(drop=True), where), where)
-    known = np.isfinite(lon) & np.isfinite(lat)
-    return metres.belt(lon[known], lat[known])
-
-
 def degrees(frame: Any, columns: list[str], id_column: str | None = None) -> tuple[pa.Table, Floats, Floats]:
     """Return the columns in canonical order with longitude and latitude (EPSG:4490) of each row, for BeiDou and H3 cells."""
     if frame_kind(frame) == "geopandas":
         shapes = np.asarray(frame.geometry.array)
-        points = transform_geometries(shapely.centroid(shapes), metres._crs_name(frame), LAKE_CRS)
+        points = transform_geometries(shapely.centroid(shapes), metres.crs_name(frame), LAKE_CRS)
         frame = frame.drop(columns=frame.geometry.name).assign(lon=shapely.get_x(points), lat=shapely.get_y(points))
-    where = metres._source(frame)
+    where = metres.place_columns(frame)
     table = collect(frame, [*where, *(c for c in columns if c not in where)], id_column)
-    lon, lat, _ = metres._lonlat(table, where)
+    lon, lat = metres.lonlat(table, where)
     return table, lon, lat
 
 

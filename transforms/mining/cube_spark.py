@@ -57,7 +57,7 @@ def placed_events(df: DataFrame, rule: CubeRule, parameters: Mapping[str, Any], 
         df = metres.with_metres(df.withColumn("__row", F.monotonically_increasing_id()), crs, "__row")
         where = metres.XY
     else:
-        where = metres._source(df)
+        where = metres.place_columns(df)
     value = parameters["value"]
     amount = F.col(f"`{value}`").cast("double") if value else F.lit(1.0)
     places = [F.col(f"`{name}`").alias(f"place_{n}" if rule.cells.kind == "division" else name) for n, name in enumerate(where)]
@@ -121,7 +121,7 @@ def _located(table: pa.Table, where: tuple[str, ...], rule: CubeRule) -> pa.Reco
         if rule.cells.kind in PLANAR:
             x, y = (table.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False) for name in where)
         else:
-            x, y, _ = metres._lonlat(table, where)
+            x, y = metres.lonlat(table, where)
         known = np.isfinite(x) & np.isfinite(y)
         if rule.cells.kind == "h3":
             h3 = require_h3()

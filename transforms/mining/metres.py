@@ -43,7 +43,7 @@ def points(frame: Any, columns: Sequence[str] = (), id_column: str | None = None
     elif _has(frame, XY):
         table = collect(frame, [*XY, *named], id_column)
     else:
-        where = _source(frame)
+        where = place_columns(frame)
         table = _in_metres(collect(frame, [*where, *(c for c in named if c not in where)], id_column), where, crs, named)
     return _placed(table)
 
@@ -52,7 +52,7 @@ def with_metres(df: DataFrame, crs: str | None = None, id_column: str | None = N
     """Return a Spark frame with `x_m`, `y_m` added, computed by its workers; errors as in `points`."""
     if _has(df, XY):
         return _checked(df, id_column)
-    where = _source(df)
+    where = place_columns(df)
     target = crs or _belt_of(df, where)
     added = ", ".join([*(f"`{f.name}` {f.dataType.simpleString()}" for f in df.schema.fields), "x_m double", "y_m double"])
 
@@ -67,7 +67,7 @@ def with_metres(df: DataFrame, crs: str | None = None, id_column: str | None = N
 def shapes(frame: Any, id_column: str | None = None, *, crs: str | None = None) -> tuple[pa.Array, npt.NDArray[np.object_]]:
     """Return ids in the canonical order and their geometries in metres, for contiguity; errors as in `points`."""
     if frame_kind(frame) == "geopandas":
-        source = _crs_name(frame)
+        source = crs_name(frame)
         name = frame.geometry.name
         table = collect(frame, [name], id_column)
     elif "geom" in column_names(frame):
@@ -81,19 +81,25 @@ def shapes(frame: Any, id_column: str | None = None, *, crs: str | None = None) 
     return table.column("id").combine_chunks(), _metric(found, source, crs)
 
 
-def metric_of(frame: Any) -> str:
-    """Return the metric system that `points` takes for a frame, as `EPSG:n`; SY-N010 for a frame that gives `x_m`, `y_m` alone."""
+def metric_crs_of(frame: Any, crs: str | None = None) -> str | None:
+    """Return the metric system in which `points` takes a frame's places, as `EPSG:n`: `crs` where given, else the frame's own or its belt.
+
+    None for a frame that gives `x_m`, `y_m` without one. SY-N010 without a place, SY-N011 for a CRS that is missing or mixed.
+    """
+    if crs is not None or _has(frame, XY):
+        return crs
     if frame_kind(frame) == "geopandas":
-        source = _crs_name(frame)
-        bounds = frame.total_bounds
-        if len(frame) and _is_metric(source, (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2):
+        source = crs_name(frame)
+        if not len(frame):
             return source
-        lon, lat = transform(bounds[[0, 2]], bounds[[1, 3]], source, LAKE_CRS) if len(frame) else ([], [])
-        return belt(lon, lat)
-    where = _source(frame)
+        bounds = frame.total_bounds
+        if _is_metric(source, (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2):
+            return source
+        return belt(*transform(bounds[[0, 2]], bounds[[1, 3]], source, LAKE_CRS))
+    where = place_columns(frame)
     if frame_kind(frame) == "spark":
         return _belt_of(frame, where)
-    lon, lat, _ = _lonlat(pa.Table.from_pandas(frame[list(where)], preserve_index=False), where)
+    lon, lat = lonlat(pa.Table.from_pandas(frame[list(where)], preserve_index=False), where)
     known = np.isfinite(lon) & np.isfinite(lat)
     return belt(lon[known], lat[known])
 
@@ -109,14 +115,16 @@ def _has(frame: Any, names: Sequence[str]) -> bool:
     return set(names) <= set(column_names(frame))
 
 
-def _source(frame: Any) -> tuple[str, ...]:
+def place_columns(frame: Any) -> tuple[str, ...]:
+    """Return the columns that hold places in degrees: `geom` or `lon`, `lat`; SY-N010 where there are none."""
     for names in (("geom",), ("lon", "lat")):
         if _has(frame, names):
             return names
     raise SanyuError("SY-N010", known=", ".join(column_names(frame)))
 
 
-def _crs_name(frame: Any) -> str:
+def crs_name(frame: Any) -> str:
+    """Return the CRS of a GeoDataFrame as `EPSG:n`; SY-N011 where it has none, an unknown one, or several."""
     if frame.crs is None:
         raise SanyuError("SY-N011", detail="the GeoDataFrame has no CRS")
     code = frame.crs.to_epsg()
@@ -138,7 +146,7 @@ def _geo_xy(frame: Any, crs: str | None, id_column: str | None) -> tuple[Floats,
         key = id_column_of(frame, id_column)
         row = int(np.argmax(bad))
         raise SanyuError("SY-N012", id=frame.index[row] if key is None else frame[key].iloc[row], count=int(bad.sum()))
-    return _centres(_metric(found, _crs_name(frame), crs))
+    return _centres(_metric(found, crs_name(frame), crs))
 
 
 def _centres(found: Any) -> tuple[Floats, Floats]:
@@ -171,6 +179,12 @@ def _is_metric(name: str, x: float, y: float) -> bool:
     lon, lat = to_degrees.transform(x, y)
     factors = pyproj.Proj(crs).get_factors(lon, lat)
     return all(abs(scale - 1.0) <= TRUE_SCALE for scale in (factors.meridional_scale, factors.parallel_scale))
+
+
+def lonlat(table: pa.Table, where: tuple[str, ...]) -> tuple[Floats, Floats]:
+    """Return the degrees of all rows (centres of bounds), NaN where there is no place."""
+    lon, lat, _ = _lonlat(table, where)
+    return lon, lat
 
 
 def _lonlat(table: pa.Table, where: tuple[str, ...]) -> tuple[Floats, Floats, Any]:
