@@ -57,4 +57,6 @@ if ! java_ok; then
     java_ok || give_up "Java 17 is installed, but another Java comes first: set JAVA_HOME to it"
 fi
 .venv/bin/python infra/setup/jars.py "$@"
+.venv/bin/python -m sanyu.address.national ||
+    say "going on without the national divisions: addresses are read by the divisions of their own gazetteer only"
 exec .venv/bin/sanyu doctor

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Install what only the tests need from the system: a browser that opens the map preview, and PostgreSQL with PostGIS as a source.
+# Install what only the tests need from the system: a browser that opens the map preview, PostgreSQL with PostGIS as a source, and npm, which
+# fetches the national divisions.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=infra/setup/common.sh
 . infra/setup/common.sh
 
 missing=()
+command -v npm >/dev/null || missing+=(npm)
 command -v chromium >/dev/null || missing+=(chromium)
 [ -e /usr/share/postgresql/15/extension/postgis.control ] || missing+=(postgresql-15 postgresql-15-postgis-3)
 [ ${#missing[@]} = 0 ] && exit 0

@@ -33,6 +33,7 @@ from transforms.address.spatial import by_crossing, by_interpolation, by_offset
 from transforms.address.text import MAX_LENGTH, is_mostly_latin, key_of
 
 Fields = Mapping[str, object]
+_DATES_KEPT = 32
 _BLANK = " \t\r\n\u3000\u200b\ufeff,，。.、;；:：()（）"
 
 
@@ -64,6 +65,7 @@ class AddressEngine:
         self._lock = threading.Lock()
         self._catalog = Catalog(shards, self._table, self._home, aliases)
         self._matcher = Matcher(self._catalog, self._table, self._home)
+        self._dated: dict[date, Matcher] = {}
 
     @classmethod
     def build(cls, table: Any = None, *, aliases: Any = None, element_aliases: Any = None, divisions: Any = None) -> AddressEngine:
@@ -124,38 +126,52 @@ class AddressEngine:
         context: str | None = None,
         near: tuple[float, float] | None = None,
         limit: int = 5,
+        at: date | None = None,
     ) -> Match:
         """Find the place that an address means: one string, or its fields by level.
 
         `context` is a division (name or 12-digit code) that holds where the text leaves it open, `near` a (lon, lat) in degrees that
-        decides between equals, `limit` cuts the candidates. Bad input is an answer with a code, never an exception.
+        decides between equals, `limit` cuts the candidates. `at` takes the aliases of that day only, else former names count as well. Bad
+        input is an answer with a code, never an exception.
         """
-        return with_grid_codes([self._match(text, self._context(context), near, limit)])[0]
+        return with_grid_codes([self._match(text, self._context(context), near, limit, self._matcher_at(at))])[0]
 
-    def _match(self, text: str | Fields, context: int | None, near: tuple[float, float] | None, limit: int) -> Match:
+    def _matcher_at(self, at: date | None) -> Matcher:
+        if at is None:
+            return self._matcher
+        with self._lock:
+            if at not in self._dated:
+                if len(self._dated) == _DATES_KEPT:
+                    self._dated.clear()
+                self._dated[at] = self._matcher.with_catalog(self._catalog.at(at))
+            return self._dated[at]
+
+    def _match(self, text: str | Fields, context: int | None, near: tuple[float, float] | None, limit: int, matcher: Matcher) -> Match:
         query = text if isinstance(text, str) else joined(text)
         if len(query) > MAX_LENGTH:
             return refusal(query[:MAX_LENGTH], "SY-A011", length=len(query), limit=MAX_LENGTH, value=query[:20] + "…")
         key = key_of(query)
         if not key.strip(" -#"):
             return refusal(query, "SY-A012" if query.strip(_BLANK) else "SY-A010", value=query)
-        told = by_offset(self._matcher, query) or by_crossing(self._matcher, query)
+        told = by_offset(matcher, query) or by_crossing(matcher, query)
         if told is not None and told.code != "SY-A017":
             return told
-        found = self._matcher.find(key, context)
+        found = matcher.find(key, context)
         if told is not None and (found.code is not None or found.asked.rest or not found.outcomes):
             return told
         if found.code is not None and is_mostly_latin(query) and self._latin is not None:
             return replace(self._latin.match(query), query=query)
-        between = by_interpolation(self._matcher, query, found) if found.failed is not None else None
-        return between or answer(self._matcher, query, found, near, limit)
+        between = by_interpolation(matcher, query, found) if found.failed is not None else None
+        return between or answer(matcher, query, found, near, limit)
 
-    def match_many(self, texts: Iterable[str | Fields | None], *, context: str | None = None, limit: int = 5) -> list[Match]:
+    def match_many(
+        self, texts: Iterable[str | Fields | None], *, context: str | None = None, limit: int = 5, at: date | None = None
+    ) -> list[Match]:
         """Match every text in order; None is an empty address. Equal texts are matched once."""
         queries = ["" if text is None else text if isinstance(text, str) else joined(text) for text in texts]
         numbers = {query: i for i, query in enumerate(dict.fromkeys(queries))}
-        area = self._context(context)
-        matches = with_grid_codes([self._match(query, area, None, limit) for query in numbers])
+        area, matcher = self._context(context), self._matcher_at(at)
+        matches = with_grid_codes([self._match(query, area, None, limit, matcher) for query in numbers])
         return [matches[numbers[query]] for query in queries]
 
     def reverse(self, lon: Any, lat: Any, *, crs: str = "EPSG:4490", at: date | None = None) -> Any:
@@ -232,6 +248,7 @@ class AddressEngine:
         with self._lock:
             if not self._catalog.add(entry):
                 raise SanyuError("SY-A006", alias=alias, target=entity_id or element or "")
+            self._dated.clear()
             self._aliases.append(entry)
             if self._path is not None:
                 store.append_alias(self._path, entry)

@@ -8,6 +8,7 @@ shards/<code>/        rows.arrow, names.arrow, ids.npy, numbers.npy, postings.np
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import tempfile
@@ -78,8 +79,9 @@ def read_meta(path: Path) -> dict[str, Any]:
 
 
 def append_alias(path: Path, alias: Alias) -> None:
-    """Add one line to the aliases; the line is written at once, so that readers see whole lines."""
+    """Add one line to the aliases; writers of several processes take turns."""
     with (path / "aliases.jsonl").open("a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # freed when the file is closed
         file.write(json.dumps(alias._asdict(), ensure_ascii=False, default=str) + "\n")
 
 
@@ -88,8 +90,11 @@ def read_aliases(path: Path) -> list[Alias]:
     file = path / "aliases.jsonl"
     if not file.exists():
         return []
+    with file.open(encoding="utf-8") as lines:
+        fcntl.flock(lines, fcntl.LOCK_SH)
+        text = lines.read()
     out = []
-    for line in file.read_text("utf-8").splitlines():
+    for line in text.splitlines():
         entry = json.loads(line)
         for field in ("valid_from", "valid_to"):
             entry[field] = date.fromisoformat(entry[field]) if entry[field] else None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import NamedTuple
 
@@ -33,6 +34,10 @@ class Alias(NamedTuple):
     valid_from: date | None = None
     valid_to: date | None = None
 
+    def holds_on(self, day: date) -> bool:
+        """Tell whether the name was, or is, in use on a day."""
+        return (self.valid_from is None or self.valid_from <= day) and (self.valid_to is None or day < self.valid_to)
+
 
 @dataclass
 class Name:
@@ -49,6 +54,7 @@ class Name:
 class _Part:
     """A lexicon with, per entry, the names it can mean and their costs."""
 
+    keys: list[str]
     lexicon: Lexicon
     names_of: list[tuple[tuple[int, float], ...]]  # cheapest first; dearer ones only within SPREAD of the cheapest
     long: dict[str, list[tuple[int, float]]]  # too long for the scan: met only as the whole text
@@ -62,7 +68,7 @@ class Catalog:
         self.divisions = divisions
         self.names: list[Name] = []
         self._by_key: dict[tuple[str, str], int] = {}
-        self.alias_of: dict[tuple[str, int], Alias] = {}
+        self.alias_of: dict[tuple[str, int], tuple[Alias, ...]] = {}
         for number, shard in enumerate(self.shards):
             self._add_shard(number, shard)
         for row in sorted(home):
@@ -156,7 +162,15 @@ class Catalog:
         key = key_of(alias.alias)
         for number in targets:
             entries.setdefault(key, {})[number] = 0.0
-            self.alias_of[key, number] = alias
+            self.alias_of[key, number] = (*self.alias_of.get((key, number), ()), alias)
+
+    def at(self, day: date) -> Catalog:
+        """Return the catalogue with those aliases only that hold on a day."""
+        gone = {pair for pair, aliases in list(self.alias_of.items()) if not any(alias.holds_on(day) for alias in aliases)}
+        view = copy.copy(self)
+        view._main = _without(self._main, gone)
+        view._delta = None if self._delta is None else _without(self._delta, gone)
+        return view
 
     def exact(self, key: str) -> list[Named]:
         """Return the names that stand in a key as they are."""
@@ -164,7 +178,8 @@ class Catalog:
         found: list[Named] = []
         for part in (self._main, self._delta):
             if part is not None:
-                found += [Named(start, end, part.names_of[entry]) for start, end, entry in part.lexicon.exact_hits(codes).tolist()]
+                hits = part.lexicon.exact_hits(codes).tolist()
+                found += [Named(start, end, names) for start, end, entry in hits if (names := part.names_of[entry])]
                 if key in part.long:
                     found.append(Named(0, len(key), tuple(part.long[key])))
         return found
@@ -180,8 +195,19 @@ class Catalog:
         return found
 
 
+def _without(part: _Part, gone: set[tuple[str, int]]) -> _Part:
+    """Return a part in which these (spelling, name) mean nothing."""
+    touched = {key for key, _ in gone}
+    names_of = [
+        tuple(pair for pair in names if (key, pair[0]) not in gone) if key in touched else names
+        for key, names in zip(part.keys, part.names_of, strict=True)
+    ]
+    long = {key: kept for key, names in part.long.items() if (kept := [pair for pair in names if (key, pair[0]) not in gone])}
+    return replace(part, names_of=names_of, long=long)
+
+
 def _part(entries: dict[str, dict[int, float]]) -> _Part:
     keys = [key for key in entries if len(key) > 1]
     faulty = [min(entries[key].values()) < 0.3 for key in keys]
     long = {key: sorted(entries[key].items()) for key in keys if len(key) > MAX_NAME}
-    return _Part(Lexicon.of(keys, faulty=faulty), [ranked(entries[key]) for key in keys], long)
+    return _Part(keys, Lexicon.of(keys, faulty=faulty), [ranked(entries[key]) for key in keys], long)

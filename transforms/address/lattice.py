@@ -72,7 +72,7 @@ def grouped(hits: NDArray[np.int32], costs: NDArray[np.float32], names_of: list[
             total = cost + extra
             if total < names.get(name, 99.0):
                 names[name] = total
-    return [Named(start, end, ranked(found)) for (start, end), found in spans.items()]
+    return [Named(start, end, ranked(found)) for (start, end), found in spans.items() if found]
 
 
 def ranked(costs: dict[int, float]) -> tuple[tuple[int, float], ...]:

@@ -6,6 +6,7 @@ the hierarchy, lies outside it or stays open between several rows is refused wit
 
 from __future__ import annotations
 
+import copy
 import itertools
 import re
 from collections.abc import Iterator
@@ -36,6 +37,12 @@ class Matcher:
         self._city_shards = {n: s.code[:4].rstrip("0") for n, s in enumerate(catalog.shards) if s.code.endswith("00")}
         self.areas = areas_of(catalog.shards)
         self._community_towns: dict[tuple[int, int], set[str]] = {}
+
+    def with_catalog(self, catalog: Catalog) -> Matcher:
+        """Return a matcher over another view of the same shards."""
+        other = copy.copy(self)
+        other.catalog = catalog
+        return other
 
     def ask(self, key: str, *, faulty: bool = False, start: int | None = None) -> Asked:
         """Cut a key into divisions, names, numbers and rest; `faulty` also finds names with faults."""
