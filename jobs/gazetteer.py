@@ -31,7 +31,7 @@ from sanyu.lake import Lake
 from schemas.messages import SanyuError
 
 ALIAS, ELEMENT_ALIAS = "core.basemap__address_alias", "core.basemap__address_element_alias"
-FORM = "1"  # of the rows that `location_instances` makes; another number makes every index anew
+FORM = "2"  # of the rows that `location_instances` makes; another number makes every index anew
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,13 @@
 """Location instances (ISO 19112) from the tables of a lake: divisions, roads, doors, buildings, estates, places, firms as gazetteer rows.
 
 Each row has an identifier, the elements of its address from the province down, a division code, a point and, for what has an extent, its
-geometry (ISO WKB, EPSG:4490). Names of divisions come from the lake's own division table, else from the national one. A text address of a
-place is not taken apart here: a place stands at the standard address of the same text, or by its name in its division.
+geometry (ISO WKB, EPSG:4490). Names of divisions come from the lake's own division table, else from the national one. A place stands at the
+standard address of the same text; where the register has none, road and number of its text make a door of their own.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,6 +49,8 @@ COLUMNS = ("entity_id", "kind", "address_text", *HEAD, *TAIL, "division_code", "
 _DIGITS = (2, 4, 6, 9, 12)
 # 晨阁府10幢: the estate's name stands before the building's number.
 _ESTATE_BUILDING = r"^(?P<place>.*?[^\d\-—A-Za-z第])?(?P<number>(?:第)?[\dA-Za-z一二三四五六七八九十\-]+(?:幢|栋|座|号楼|#楼?|楼))$"
+_DOOR = re.compile(r"^(?P<road>[\u4e00-\u9fff]{1,10}(?:大道|大街|公路|路|街|巷|弄))(?P<door>\d{1,5}(?:-\d{1,4})?)号?$")
+_LATIN_DOOR = re.compile(r"^(?P<door>\d{1,6})[A-Za-z]?\s+(?P<road>[A-Za-z0-9][A-Za-z0-9 .']*[A-Za-z])\s*(?:[,#].*)?$")
 _NEAR_DEG = 0.0004  # some 40 m: segments of one name that come so near are one road
 _PAD_DEG = 0.00008
 
@@ -71,7 +74,8 @@ def location_instances(tables: Mapping[str, pa.Table], names: Mapping[str, str])
         parts.append(_named_buildings(frames[BUILDING], names, address))
     for table in (PLACE, FIRM):
         if table in frames:
-            parts.append(_places(frames[table], names, address))
+            placed = _places(frames[table], names, address)
+            parts += [placed, _doors(placed, address)]
     parts = [part for part in parts if len(part)]
     rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
     rows = rows.reindex(columns=list(COLUMNS)).drop_duplicates("entity_id", ignore_index=True).sort_values("entity_id", ignore_index=True)
@@ -250,19 +254,56 @@ def _named_buildings(buildings: pd.DataFrame, names: Mapping[str, str], address:
 
 
 def _places(places: pd.DataFrame, names: Mapping[str, str], address: pd.DataFrame | None) -> pd.DataFrame:
-    """Places and firms with a coordinate: at the standard address of the same text where there is one, else by name in their division."""
+    """Places and firms with a coordinate: at the door that their address tells, else by name in their division; column `is_own` where the
+    register does not have that address."""
     shapes = places["geom"].to_numpy(dtype=object)
-    rows = places[places["name"].notna().to_numpy() & ~shapely.is_missing(shapes)].reset_index(drop=True)
+    known = places["name"].notna() | places["address_text"].notna()
+    rows = places[known.to_numpy() & ~shapely.is_missing(shapes)].reset_index(drop=True)
     rows = rows.rename(columns={"name": "place_name"}).assign(kind="place", **_chain(rows["division_code"].astype("object"), names))
-    rows = rows.assign(road_name=None, door_number=None)
-    if address is not None and "address_text" in rows:
+    told = rows["address_text"]
+    divisions = frozenset(names.values())
+    cut = {text: _road_and_door(text, divisions) for text in told.dropna().unique()}
+    rows["road_name"] = [cut[text][0] if isinstance(text, str) else None for text in told]
+    rows["door_number"] = [cut[text][1] if isinstance(text, str) else None for text in told]
+    rows["is_own"] = rows["door_number"].notna()
+    if address is not None:
         at = address.drop_duplicates("address_text").set_index("address_text")[[*HEAD, "road_name", "door_number"]]
-        found = at.reindex(rows["address_text"])
+        registered = told.isin(at.index).to_numpy()
+        found = at.reindex(told)
         for column in at.columns:
-            values = pd.Series(found[column].to_numpy(dtype=object), index=rows.index)
-            rows[column] = values.where(values.notna(), rows[column])
+            rows[column] = np.where(registered, found[column].to_numpy(dtype=object), rows[column].to_numpy(dtype=object))
+        rows["is_own"] &= ~registered
     rows["address_text"] = _text(rows)
     return _placed(rows)
+
+
+def _doors(places: pd.DataFrame, address: pd.DataFrame | None) -> pd.DataFrame:
+    """One door per road and number that places tell and the register does not have, at the middle one of its places."""
+    told = places[places["is_own"]]
+    if address is not None:
+        known = set(zip(address["road_name"], address["door_number"], strict=True))
+        pairs = zip(told["road_name"], told["door_number"], strict=True)
+        told = told[np.array([pair not in known for pair in pairs], dtype=bool)]
+    if told.empty:
+        return told
+    told = told.assign(district=told["division_code"].astype("object").str[:6].fillna("")).sort_values("entity_id")
+    grouped = told.groupby(["district", "road_name", "door_number"], sort=True)
+    away = (told["lon"] - grouped["lon"].transform("median")).abs() + (told["lat"] - grouped["lat"].transform("median")).abs()
+    rows = told.loc[away.groupby([told["district"], told["road_name"], told["door_number"]]).idxmin()].reset_index(drop=True)
+    rows = rows.assign(kind="door", entity_id="door-" + rows["entity_id"].astype(str), place_name=None, geom=None)
+    return rows.assign(address_text=_text(rows))
+
+
+def _road_and_door(text: str, divisions: frozenset[str]) -> tuple[str | None, str | None]:
+    """Return road and number of an address that ends with them, (None, None) of any other; names of divisions before the road go."""
+    latin = _LATIN_DOOR.match(text)
+    if latin:
+        return latin["road"].strip(), latin["door"]
+    rest = text.strip()
+    while head := next((rest[:n] for n in range(min(15, len(rest)), 1, -1) if rest[:n] in divisions), ""):
+        rest = rest[len(head) :]
+    found = _DOOR.match(rest)
+    return (found["road"], found["door"] + "号") if found else (None, None)
 
 
 def _arrow(rows: pd.DataFrame) -> pa.Table:

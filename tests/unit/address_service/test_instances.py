@@ -136,6 +136,36 @@ def test_a_place_stands_at_the_standard_address_of_its_text(rows: dict[str, dict
     assert rows["p1"]["lon"] == 120.1001
 
 
+@pytest.mark.parametrize(
+    ("text", "road", "door"),
+    [
+        ("东海省望海区市心路12号", "市心路", "12号"),
+        ("望海区解放路12", "解放路", "12号"),
+        ("望海区解放路12-3号", "解放路", "12-3号"),
+        ("望海区解放路", None, None),
+        ("望海区解放路12号甲楼", None, None),
+        ("3166 Buchanan Street", "Buchanan Street", "3166"),
+        ("401 16th St, San Francisco", "16th St", "401"),
+        ("Assessors Block", None, None),
+    ],
+)
+def test_road_and_number_of_a_place_that_the_register_lacks_make_a_door(text: str, road: str | None, door: str | None) -> None:
+    place = {
+        "entity_id": "p9",
+        "name": "某店",
+        "address_text": text,
+        "division_code": EAST,
+        "geom": shapely.to_wkb(shapely.Point(120.3, 30.2)),
+    }
+    tables = _tables() | {PLACE: _table(PLACE, [place])}
+    found = {row["entity_id"]: row for row in location_instances(tables, division_names(tables, None)).to_pylist()}
+    assert (found["p9"]["road_name"], found["p9"]["door_number"]) == (road, door)
+    assert ("door-p9" in found) == (door is not None)
+    if door:
+        made = found["door-p9"]
+        assert (made["kind"], made["road_name"], made["door_number"], made["place_name"], made["lon"]) == ("door", road, door, None, 120.3)
+
+
 def test_what_has_no_name_no_place_or_stands_in_the_register_already_is_left_out(rows: dict[str, dict[str, Any]]) -> None:
     assert not {"p2", "f1", "b1"} & set(rows) and rows["b2"]["place_name"] == "望海大厦"
 
