@@ -26,7 +26,7 @@ PARAMETERS: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def events() -> pd.DataFrame:
     rng = np.random.default_rng(6)
-    size = 4000
+    size = 2000
     at = pd.Timestamp("2025-03-01", tz="UTC") + pd.to_timedelta(rng.integers(0, 12 * 86_400, size), unit="s")
     return pd.DataFrame(
         {
