@@ -26,7 +26,7 @@ from sanyu.address import lakeindex
 from sanyu.address.engine import AddressEngine
 from sanyu.address.instances import DIVISION, TABLES, derived_aliases, division_names, location_instances
 from sanyu.address.lakeindex import IndexInfo
-from sanyu.address.national import division_folder, national_divisions
+from sanyu.address.national import division_folder, former_names, national_divisions
 from sanyu.lake import Lake
 from schemas.messages import SanyuError
 
@@ -65,7 +65,7 @@ def run(lake: Lake, *, progress: Callable[[str], None] = lambda text: None, forc
     progress("gazetteer: tables")
     tables = {name: _read(lake, name, versions[name]) for name in sources if name in TABLES}
     national = national_divisions(division_folder(lake.settings))
-    rows = location_instances(tables, division_names(tables, national))
+    rows = location_instances(tables, division_names(tables, national), [former.name for former in former_names()])
     entities, elements = derived_aliases(tables)
     entities = sorted(entities + _aliases(lake, ALIAS, "entity_id", versions), key=str)
     elements = sorted(elements + _aliases(lake, ELEMENT_ALIAS, "element", versions), key=str)

@@ -8,7 +8,7 @@ standard address of the same text; where the register has none, road and number 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -55,11 +55,11 @@ _NEAR_DEG = 0.0004  # some 40 m: segments of one name that come so near are one 
 _PAD_DEG = 0.00008
 
 
-def location_instances(tables: Mapping[str, pa.Table], names: Mapping[str, str]) -> pa.Table:
+def location_instances(tables: Mapping[str, pa.Table], names: Mapping[str, str], former: Iterable[str] = ()) -> pa.Table:
     """Return the gazetteer of a city: columns of `COLUMNS`, one row per thing.
 
     `tables` are current rows by table name with the columns of `TABLES` as far as they are there; `names` give the name of a division by
-    its 12-digit code.
+    its 12-digit code, `former` the names of divisions that are gone but still written.
     """
     frames = {name: _frame(table, TABLES[name]) for name, table in tables.items()}
     parts = []
@@ -72,9 +72,10 @@ def location_instances(tables: Mapping[str, pa.Table], names: Mapping[str, str])
         parts += [address, _estates(address, frames.get(BUILDING))]
     if BUILDING in frames:
         parts.append(_named_buildings(frames[BUILDING], names, address))
+    known = frozenset(names.values()) | frozenset(former)
     for table in (PLACE, FIRM):
         if table in frames:
-            placed = _places(frames[table], names, address)
+            placed = _places(frames[table], names, address, known)
             parts += [placed, _doors(placed, address)]
     parts = [part for part in parts if len(part)]
     rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
@@ -253,7 +254,7 @@ def _named_buildings(buildings: pd.DataFrame, names: Mapping[str, str], address:
     return _placed(rows.assign(address_text=_text(rows)))
 
 
-def _places(places: pd.DataFrame, names: Mapping[str, str], address: pd.DataFrame | None) -> pd.DataFrame:
+def _places(places: pd.DataFrame, names: Mapping[str, str], address: pd.DataFrame | None, divisions: frozenset[str]) -> pd.DataFrame:
     """Places and firms with a coordinate: at the door that their address tells, else by name in their division; column `is_own` where the
     register does not have that address."""
     shapes = places["geom"].to_numpy(dtype=object)
@@ -261,7 +262,6 @@ def _places(places: pd.DataFrame, names: Mapping[str, str], address: pd.DataFram
     rows = places[known.to_numpy() & ~shapely.is_missing(shapes)].reset_index(drop=True)
     rows = rows.rename(columns={"name": "place_name"}).assign(kind="place", **_chain(rows["division_code"].astype("object"), names))
     told = rows["address_text"]
-    divisions = frozenset(names.values())
     cut = {text: _road_and_door(text, divisions) for text in told.dropna().unique()}
     rows["road_name"] = [cut[text][0] if isinstance(text, str) else None for text in told]
     rows["door_number"] = [cut[text][1] if isinstance(text, str) else None for text in told]
