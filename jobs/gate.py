@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from jobs.load import Loading
+from jobs.release import quarantine_name
+from sanyu.lake import Lake
 from sanyu.lake.store import LocalStore
 
 DOCS = "quality"
@@ -43,12 +45,26 @@ def gate_all(loading: Loading, tables: tuple[str, ...] = ()) -> list[TableGate]:
             continue
         small = loading.lake.table(name).count() <= SMALL_ROWS
         loading.progress(f"gate: {name} ({'in this process' if small else 'on Spark'})")
-        found = gate(contract, _in_memory(loading, name) if small else loading.lake.table(name).to_spark(), docs, loading.run_id)
+        frame = _in_memory(loading, name) if small else loading.lake.table(name).to_spark()
+        found = gate(contract, frame, docs, loading.run_id, released(loading.lake, name))
         results.append(TableGate(name, found.expectations, len(found.failed), tuple(asdict(f) for f in found.failed), str(docs)))
     if not isinstance(loading.lake.store, LocalStore):
         for page in (p for p in docs.rglob("*") if p.is_file()):
             loading.lake.store.upload(page, f"{DOCS}/{page.relative_to(docs).as_posix()}")
     return results
+
+
+def released(lake: Lake, table: str) -> dict[str, tuple[str, ...]]:
+    """Return for each field the contents (`row_hash`) that a person has accepted against a check of that field."""
+    name = quarantine_name(table)
+    if name not in lake.names() or "released_hash" not in lake.table(name).columns:
+        return {}
+    rows = lake.table(name).to_arrow(columns=["errors", "released_hash"], where="released_hash is not null").to_pylist()
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        for error in row["errors"]:
+            found.setdefault(error["field"], set()).add(row["released_hash"])
+    return {field: tuple(sorted(hashes)) for field, hashes in found.items()}
 
 
 def _in_memory(loading: Loading, name: str) -> Any:

@@ -88,7 +88,8 @@ def release(loading: Loading, source: Source, table: str, batch_id: str, rows: l
         good = screening.counts().good
         write = replace(load.write(contract.version), release=loading.run_id)
         load.writer.commit_entities(contract, table_rows(screening, contract), write, load.instants, full=False, count=good)
-        load.writer.mark_released(f"quarantine/{contract.domain}/{contract.entity}", write, check, note, loading.recorded_at)
+        came_in = screening.good.select("file_name", "row_number", "row_hash")
+        load.writer.mark_released(f"quarantine/{contract.domain}/{contract.entity}", write, came_in, check, note, loading.recorded_at)
     finally:
         screening.release()
     return good

@@ -7,9 +7,10 @@ pages, because the index of a later run lists the earlier ones from there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import great_expectations as gx
@@ -32,6 +33,8 @@ SITE = "sanyu"
 STAMPED = ("entity_id", "stamp_id", "source_name", "source_key", "valid_from_at", "recorded_at", "security_label", "batch_id", "row_hash")
 NUMBERS = (DType.INTEGER, DType.LONG, DType.DOUBLE)
 EXAMPLES = 5
+Released = Mapping[str, Collection[str]]
+NOTHING_RELEASED: Released = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -80,19 +83,23 @@ class GateResult:
             raise SanyuError("SY-Q110", table=self.table, count=len(self.failed), failures=found, page=self.page)
 
 
-def suite(contract: Contract, *, nested: bool = False) -> gx.ExpectationSuite:
-    """Return the suite of a core or mart table, named after it; `nested` for Spark, where GX counts the fields of a struct as columns."""
-    return gx.ExpectationSuite(name=contract.name, expectations=list(_expectations(contract, nested)))
+def suite(contract: Contract, *, nested: bool = False, released: Released = NOTHING_RELEASED) -> gx.ExpectationSuite:
+    """Return the suite of a core or mart table, named after it; `nested` for Spark, where GX counts the fields of a struct as columns.
+
+    Expectations on the values of a field leave out the contents (`row_hash`) that `released` names for it.
+    """
+    return gx.ExpectationSuite(name=contract.name, expectations=list(_expectations(contract, nested, released)))
 
 
-def gate(contract: Contract, frame: Any, docs_dir: Path, run_name: str) -> GateResult:
+def gate(contract: Contract, frame: Any, docs_dir: Path, run_name: str, released: Released = NOTHING_RELEASED) -> GateResult:
     """Validate a table, given as a Spark or pandas frame of all its columns, and write its pages into the Data Docs at `docs_dir`.
 
+    `released` are the contents that a person has accepted, by field: their row hashes stand in the expectations of that field.
     Nothing is cached: a Spark frame that is dear to compute should be, by the caller. No network, no analytics.
     """
     context = _context(docs_dir)
     batch = _batch_definition(context, contract, frame)
-    checks = context.suites.add_or_update(suite(contract, nested=not isinstance(frame, pd.DataFrame)))
+    checks = context.suites.add_or_update(suite(contract, nested=not isinstance(frame, pd.DataFrame), released=released))
     definition = context.validation_definitions.add(gx.ValidationDefinition(name=contract.name, data=batch, suite=checks))
     checkpoint = context.checkpoints.add(
         gx.Checkpoint(
@@ -110,7 +117,7 @@ def gate(contract: Contract, frame: Any, docs_dir: Path, run_name: str) -> GateR
     return GateResult(contract.name, run_name, len(result.results), ordered, docs_dir.joinpath("validations", *folders, f"{page}.html"))
 
 
-def _expectations(contract: Contract, nested: bool) -> Iterable[Any]:
+def _expectations(contract: Contract, nested: bool, released: Released) -> Iterable[Any]:
     fields = fields_of(contract)
     names = {f.name for f in fields}
     inner = {f"bbox.{edge}" for edge in ("xmin", "ymin", "xmax", "ymax")} if nested and "bbox" in names else set()
@@ -118,7 +125,7 @@ def _expectations(contract: Contract, nested: bool) -> Iterable[Any]:
     yield gxe.ExpectTableColumnsToMatchSet(column_set=sorted(names | inner), exact_match=True)
     geometry = ("geom",) if contract.geometry and contract.geometry.required else ()
     for name in dict.fromkeys((*(s for s in STAMPED if s in names), *contract.required, *geometry)):
-        yield gxe.ExpectColumnValuesToNotBeNull(column=name)
+        yield gxe.ExpectColumnValuesToNotBeNull(**_but(released, name))
     if "stamp_id" in names:
         yield gxe.ExpectColumnValuesToBeUnique(column="stamp_id", row_condition=RowColumn("superseded_at").is_null())
     if contract.history is History.ENTITY and "entity_id" in names:
@@ -130,14 +137,23 @@ def _expectations(contract: Contract, nested: bool) -> Iterable[Any]:
         )
     listed = contract.attribute.class_list if contract.attribute.class_code and "class_code" in names else None
     if listed:
-        yield gxe.ExpectColumnValuesToBeInSet(column="class_code", value_set=_codes(listed, DType.STRING))
+        yield gxe.ExpectColumnValuesToBeInSet(**_but(released, "class_code"), value_set=_codes(listed, DType.STRING))
     for field in fields:
         if field.code_list:
-            yield gxe.ExpectColumnValuesToBeInSet(column=field.name, value_set=_codes(field.code_list, field.dtype))
+            yield gxe.ExpectColumnValuesToBeInSet(**_but(released, field.name), value_set=_codes(field.code_list, field.dtype))
         elif field.dtype in NUMBERS and (field.minimum is not None or field.maximum is not None):
-            yield gxe.ExpectColumnValuesToBeBetween(column=field.name, min_value=field.minimum, max_value=field.maximum)
+            yield gxe.ExpectColumnValuesToBeBetween(**_but(released, field.name), min_value=field.minimum, max_value=field.maximum)
         if field.pattern:
-            yield gxe.ExpectColumnValuesToMatchRegex(column=field.name, regex=field.pattern)
+            yield gxe.ExpectColumnValuesToMatchRegex(**_but(released, field.name), regex=field.pattern)
+
+
+def _but(released: Released, name: str) -> dict[str, Any]:
+    """Return the arguments that name a column, and leave out the rows whose content was accepted as it is."""
+    hashes = sorted(released.get(name, ()))
+    if not hashes:
+        return {"column": name}
+    note = f"Leaves out {len(hashes)} contents that were released from quarantine against a check of {name}"
+    return {"column": name, "row_condition": RowColumn("row_hash").is_not_in(hashes), "notes": note}
 
 
 def _codes(name: str, dtype: DType) -> list[Any]:

@@ -23,13 +23,13 @@ from sanyu.lake.lease import Held, lease
 from sanyu.lake.store import Store
 from schemas.model import Contract
 from schemas.stamp import table_fields
-from transforms.stamp.versions import CORRECT, END, INSERT, UNCHANGED, Instants, decide, merge_rows
+from transforms.stamp.versions import CORRECT, END, INSERT, REKEY, UNCHANGED, Instants, decide, merge_rows
 
 TARGET_FILE_BYTES = 32 << 20
 BYTES_PER_ROW = 160  # of a stamped row in Parquet, measured on buildings of five corners; only steers the number of files
 QUARANTINE_COLUMNS = (
     *("source_name", "batch_id", "run_id", "contract", "file_name", "row_number", "feature_id", "errors", "attributes", "geom"),
-    *("recorded_at", "released_at", "release_note"),
+    *("recorded_at", "released_at", "release_note", "released_hash"),
 )
 
 
@@ -100,17 +100,30 @@ class DeltaWriter:
 
     def append_quarantine(self, path: str, rows: DataFrame, write: Write) -> None:
         """Add rejected rows to a quarantine table."""
-        shaped = rows.select(*QUARANTINE_COLUMNS)
+        shaped = rows.withColumn("released_hash", F.lit(None).cast("string")).select(*QUARANTINE_COLUMNS)
         self._once(path, shaped, write, partition=None)
 
-    def mark_released(self, path: str, write: Write, check: str, note: str, recorded_at: str) -> None:
-        """Note in a quarantine table that the batch's rows that failed only `check` were taken in, when, and why."""
-        only = F.expr(f"forall(errors, e -> e.check = '{check}') and released_at is null and batch_id = '{write.batch_id}'")
+    def mark_released(self, path: str, write: Write, released: DataFrame, check: str, note: str, recorded_at: str) -> None:
+        """Note in a quarantine table which of the batch's rows, that failed only `check`, were taken in, when, why, and as what content.
+
+        `released` has `file_name, row_number, row_hash`; the hash is what the gates know the accepted content by.
+        """
+        only = f"forall(q.errors, e -> e.check = '{check}') and q.released_at is null and q.batch_id = '{write.batch_id}'"
+        noted: dict[str, str | Column] = {
+            "released_at": F.lit(recorded_at).cast("timestamp"),
+            "release_note": F.lit(note),
+            "released_hash": F.col("r.row_hash"),
+        }
         with self._held(path, write) as held:
+            if "released_hash" not in self.read(path).columns:
+                self._spark.sql(f"ALTER TABLE delta.`{self.uri(path)}` ADD COLUMNS (released_hash string)")
             held.check()
-            DeltaTable.forPath(self._spark, self.uri(path)).update(
-                only & (F.col("source_name") == write.source_name),
-                {"released_at": F.lit(recorded_at).cast("timestamp"), "release_note": F.lit(note)},
+            (
+                DeltaTable.forPath(self._spark, self.uri(path))
+                .alias("q")
+                .merge(released.alias("r"), "q.file_name = r.file_name and q.row_number = r.row_number")
+                .whenMatchedUpdate(condition=F.expr(f"{only} and q.source_name = '{write.source_name}'"), set=noted)
+                .execute()
             )
 
     def commit_entities(
@@ -204,10 +217,11 @@ class DeltaWriter:
             counts = {row["decision"]: row["count"] for row in decided.groupBy("decision").count().collect()} if rows is not None else {}
             closed = gone.count() if gone is not None else 0
             loaded = sum(counts.get(d, 0) for d in (END, CORRECT, INSERT))
-            if loaded or closed:
+            rekeyed = counts.get(REKEY, 0)
+            if loaded or closed or rekeyed:
                 held.check()
                 self._execute_merge(contract, merge_rows(incoming, live, decided, fields, instants, ended=gone), write, fields)
-            return Outcome(loaded, counts.get(UNCHANGED, 0), closed, self.version(contract.path))
+            return Outcome(loaded, counts.get(UNCHANGED, 0) + rekeyed, closed, self.version(contract.path))
         finally:
             decided.unpersist()
             if gone is not None:
@@ -218,6 +232,7 @@ class DeltaWriter:
             "valid_to_at": "coalesce(c.valid_to_at, t.valid_to_at)",
             "closed_at": "coalesce(c.closed_at, t.closed_at)",
             "superseded_at": "c.superseded_at",
+            "source_key": "coalesce(c.source_key, t.source_key)",
         }
         with self._session_options(write):
             (
@@ -252,7 +267,7 @@ class DeltaWriter:
             elif partition is not None:
                 writer.mode("append").partitionBy(partition).save(self.uri(path))
             else:
-                writer.mode("append").save(self.uri(path))
+                writer.mode("append").option("mergeSchema", "true").save(self.uri(path))  # an older table lacks `released_hash`
 
     def _recorded(self, path: str, write: Write) -> Outcome:
         """Return what an earlier run of this write committed, from the commit's own metrics."""

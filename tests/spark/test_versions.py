@@ -6,16 +6,20 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 import pytest
+from pyspark.sql import functions as F
 
-from transforms.stamp.versions import CORRECT, END, INSERT, UNCHANGED, Instants, decide, merge_rows
+from transforms.stamp.versions import CORRECT, END, INSERT, REKEY, UNCHANGED, Instants, decide, merge_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-FIELDS = ("entity_id", "stamp_id", "valid_from_at", "valid_to_at", "recorded_at", "closed_at", "superseded_at", "row_hash")
+FIELDS = (
+    *("entity_id", "source_key", "stamp_id", "valid_from_at", "valid_to_at", "recorded_at", "closed_at", "superseded_at"),
+    "row_hash",
+)
 DDL = (
-    "entity_id string, stamp_id string, valid_from_at timestamp, valid_to_at timestamp, recorded_at timestamp, closed_at timestamp, "
-    "superseded_at timestamp, row_hash string"
+    "entity_id string, source_key string, stamp_id string, valid_from_at timestamp, valid_to_at timestamp, recorded_at timestamp, "
+    "closed_at timestamp, superseded_at timestamp, row_hash string"
 )
 
 
@@ -26,7 +30,7 @@ def day(text: str | None) -> dt.datetime | None:
 def rows(spark: SparkSession, *given: tuple[str, str, str, str | None]) -> DataFrame:
     """Make rows of (entity, content, valid from, valid to)."""
     made = [
-        (entity, f"{entity}-{content}-{start}", day(start), day(end), day("2020-01-01"), None, None, content)
+        (entity, f"key-{entity}", f"{entity}-{content}-{start}", day(start), day(end), day("2020-01-01"), None, None, content)
         for entity, content, start, end in given
     ]
     return spark.createDataFrame(made, DDL)
@@ -131,3 +135,14 @@ def test_late_news_supersedes_the_covering_version_and_keeps_a_shortened_copy(sp
         ("x", DATE("2024-01-01"), DATE("2024-06-01")),
         ("z", DATE("2024-06-01"), DATE("2025-01-01")),
     ]
+
+
+def test_equal_content_under_another_key_only_gives_the_open_version_that_key(spark: SparkSession) -> None:
+    live = rows(spark, ("a", "w", "2023-01-01", "2024-01-01"), ("a", "x", "2024-01-01", None), ("b", "x", "2024-01-01", None))
+    news = rows(spark, ("a", "x", "2025-01-01", None), ("b", "x", "2025-01-01", None))
+    news = news.withColumn("source_key", F.expr("if(entity_id = 'a', 'renumbered', source_key)"))
+    instants = Instants("2025-01-01T00:00:00+00:00", "2026-06-01T00:00:00+00:00")
+    found = decide(news, live, instants)
+    assert {r["entity_id"]: r["decision"] for r in found.collect()} == {"a": REKEY, "b": UNCHANGED}
+    (made,) = merge_rows(news, live, found, FIELDS, instants, ended=None).collect()
+    assert {k: v for k, v in made.asDict().items() if v is not None} == {"merge_key": "a-x-2024-01-01", "source_key": "renumbered"}

@@ -2,7 +2,8 @@
 
 `valid` time is the world's, `recorded`/`superseded` the lake's. The rules, per entity:
 
-1. content equal to the version that is open now: unchanged, whatever start of validity the source repeats;
+1. content equal to the version that is open now: unchanged, whatever start of validity the source repeats; under another key, the open
+   version takes that key over, because a key is an address in the source and no property of the thing;
 2. news of an edition later than the start of the open version: a new version from its own start, or from the edition where the source only
    repeats an old start (a registration date does not date a change of name);
 3. same start, other content, no later edition: a correction; the old row is superseded and the new one takes its interval;
@@ -20,7 +21,7 @@ from pyspark.sql import functions as F
 
 from transforms.entity.identity import stamp_id_sql
 
-END, CORRECT, INSERT, UNCHANGED = "end", "correct", "insert", "unchanged"
+END, CORRECT, INSERT, UNCHANGED, REKEY = "end", "correct", "insert", "unchanged", "rekey"
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,17 @@ def changed_keys(rows: DataFrame, live: DataFrame) -> DataFrame:
 def decide(incoming: DataFrame, live: DataFrame, instants: Instants) -> DataFrame:
     """Return one row per incoming entity: `entity_id, effective_from, effective_to, decision, old_stamp_id, old_from, old_to, old_closed`.
 
-    `incoming` has `entity_id, valid_from_at, row_hash`, one row per entity; `live` (believed rows) has these, `stamp_id` and `valid_to_at`.
+    `incoming` has `entity_id, source_key, valid_from_at, row_hash`, one row per entity; `live` (believed rows) has these, `stamp_id` and
+    `valid_to_at`.
     """
-    news = incoming.select("entity_id", F.col("valid_from_at").alias("new_from"), F.col("row_hash").alias("new_hash"))
-    old = live.select("entity_id", F.struct("valid_from_at", "valid_to_at", "stamp_id", "row_hash").alias("old"))
+    news = incoming.select(
+        "entity_id", F.col("source_key").alias("new_key"), F.col("valid_from_at").alias("new_from"), F.col("row_hash").alias("new_hash")
+    )
+    old = live.select("entity_id", F.struct("valid_from_at", "valid_to_at", "stamp_id", "row_hash", "source_key").alias("old"))
     gathered = (
         old.join(F.broadcast(news.select("entity_id")), "entity_id", "left_semi")
         .join(news, "entity_id", "right")
-        .groupBy("entity_id", "new_from", "new_hash")
+        .groupBy("entity_id", "new_key", "new_from", "new_hash")
         .agg(F.array_sort(F.collect_list("old")).alias("versions"))
     )
     opened = F.expr("try_element_at(filter(versions, v -> v.valid_to_at is null), 1)")
@@ -64,8 +68,10 @@ def decide(incoming: DataFrame, live: DataFrame, instants: Instants) -> DataFram
     covering = F.expr("try_element_at(filter(versions, v -> v.valid_from_at <= at and (v.valid_to_at is null or at < v.valid_to_at)), 1)")
     following = F.expr("array_min(transform(filter(versions, v -> v.valid_from_at > at), v -> v.valid_from_at))")
     found = placed.withColumn("covering", covering).withColumn("following", following)
+    is_repeated = F.col("opened.row_hash") == F.col("new_hash")
     decision = (
-        F.when(F.col("opened.row_hash") == F.col("new_hash"), UNCHANGED)
+        F.when(is_repeated & (F.col("opened.source_key") != F.col("new_key")), REKEY)
+        .when(is_repeated, UNCHANGED)
         .when(F.col("covering.row_hash") == F.col("new_hash"), UNCHANGED)
         .when(F.col("covering").isNull(), INSERT)
         .when(F.col("covering.valid_from_at") == F.col("at"), CORRECT)
@@ -76,7 +82,7 @@ def decide(incoming: DataFrame, live: DataFrame, instants: Instants) -> DataFram
         F.col("at").alias("effective_from"),
         F.coalesce("covering.valid_to_at", "following").alias("effective_to"),
         decision.alias("decision"),
-        F.col("covering.stamp_id").alias("old_stamp_id"),
+        F.when(decision == REKEY, F.col("opened.stamp_id")).otherwise(F.col("covering.stamp_id")).alias("old_stamp_id"),
         F.col("covering.valid_to_at").alias("old_to"),
     )
 
@@ -88,7 +94,7 @@ def merge_rows(
 
     `ended` has `stamp_id` of open versions that a full snapshot no longer holds. A touched row brings only what is set on it.
     """
-    changed = decided.where(F.col("decision") != UNCHANGED)
+    changed = decided.where(~F.col("decision").isin(UNCHANGED, REKEY))
     inserts = (
         incoming.join(changed.select("entity_id", "effective_from", "effective_to"), "entity_id")
         .withColumn("valid_from_at", F.col("effective_from"))
@@ -112,7 +118,11 @@ def merge_rows(
         .withColumn("closed_at", instants.recorded)
         .select(F.lit(None).cast("string").alias("merge_key"), *fields)
     )
-    rows = inserts.unionByName(closes, allowMissingColumns=True).unionByName(wrongs, allowMissingColumns=True).unionByName(recut)
+    renamed = decided.where(F.col("decision") == REKEY).select("entity_id", F.col("old_stamp_id").alias("merge_key"))
+    rekeys = incoming.select("entity_id", "source_key").join(renamed, "entity_id").select("merge_key", "source_key")
+    rows = inserts.unionByName(recut)
+    for touched in (closes, wrongs, rekeys):
+        rows = rows.unionByName(touched, allowMissingColumns=True)
     if ended is not None:
         gone = ended.select(
             F.col("stamp_id").alias("merge_key"), instants.edition.alias("valid_to_at"), instants.recorded.alias("closed_at")
