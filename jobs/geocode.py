@@ -1,8 +1,8 @@
 """Geocode the tables whose contract asks for it: rows with an address and no geometry get their match, what has none goes to review.
 
 A contract asks by having `address_text` beside a geometry that may be missing. A row's match holds as long as its address and the gazetteer
-do, so that a rerun matches only rows that are new or changed; where nothing is, Spark is not started. Many rows go through Spark, few are
-matched in this process.
+do, so that a rerun matches only rows that are new or changed; an alias that was added to the index asks again for those without an answer.
+Where there is nothing to ask, Spark is not started: it writes, the matching is done in this process.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import pyarrow.ipc
 from jobs.load import Loading
 from sanyu.address import lakeindex
 from sanyu.address.formats import geometry, reasons_json
+from sanyu.address.store import read_aliases
 from sanyu.lake.deliveries import sequence
 from schemas.messages import SanyuError
 from schemas.model import Contract
@@ -68,7 +69,8 @@ def run(loading: Loading, tables: tuple[str, ...] = ()) -> list[GeocodeReport]:
     if info is None:
         raise SanyuError("SY-A073", path=loading.lake.url)
     present = set(loading.lake.names())
-    job = _Job(loading, info.index_id)
+    added = len(read_aliases(lakeindex.index_folder(loading.lake.store, info.index_id))) - info.own_aliases
+    job = _Job(loading, info.index_id, f"{info.index_id}+{added}" if added else info.index_id)
     return [job.table(name) for name in tables or asking if name in present]
 
 
@@ -76,6 +78,7 @@ def run(loading: Loading, tables: tuple[str, ...] = ()) -> list[GeocodeReport]:
 class _Job:
     loading: Loading
     index_id: str
+    gazetteer_code: str
     _engine: AddressEngine | None = None
 
     @property
@@ -96,7 +99,7 @@ class _Job:
         still = [known[pair] for pair in pairs if pair in known]
         self.loading.progress(f"geocode {name}: {len(fresh):,} of {len(pairs):,} rows")
         matches = self.engine.match_many([text for _, text in fresh]) if fresh else []
-        made = [match_row(name, entity, text, m, self.index_id) for (entity, text), m in zip(fresh, matches, strict=True)]
+        made = [match_row(name, entity, text, m, self.gazetteer_code) for (entity, text), m in zip(fresh, matches, strict=True)]
         found = sorted([*still, *made], key=lambda row: str(row["input_entity_id"]))
         changed = bool(fresh) or len(still) != len(kept[0])
         if changed:
@@ -111,9 +114,10 @@ class _Job:
         return GeocodeReport(name, len(pairs), len(fresh), len(still), counts["M"], counts["T"], counts["U"], seconds, state)
 
     def _kept(self, name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """Return the rows of match and review that the same gazetteer made of the table."""
+        """Return the rows of match and review that still hold: made by the same index, and without an answer only by the same aliases."""
         present = set(self.loading.lake.names())
-        condition = f"input_table = '{name}' AND gazetteer_code = '{self.index_id}'"
+        same = f"gazetteer_code = '{self.gazetteer_code}' OR (match_status_code = 'M' AND gazetteer_code LIKE '{self.index_id}%')"
+        condition = f"input_table = '{name}' AND ({same})"
         out = []
         for table in (MATCH, REVIEW):
             columns = [*(c.name for c in find_contract(table).columns), *(("geom",) if table == MATCH else ())]
@@ -145,7 +149,7 @@ class _Job:
             ready.unpersist()
 
 
-def match_row(table: str, entity: str, text: str, match: Match, index_id: str) -> dict[str, Any]:
+def match_row(table: str, entity: str, text: str, match: Match, gazetteer_code: str) -> dict[str, Any]:
     """Return the row of `mart.basemap__address_match` for one input row."""
     import shapely
 
@@ -164,7 +168,7 @@ def match_row(table: str, entity: str, text: str, match: Match, index_id: str) -
         "found_entity_id": match.entity_id,
         "match_reason_code": match.code,
         "match_reasons": reasons_json(match),
-        "gazetteer_code": index_id,
+        "gazetteer_code": gazetteer_code,
         "geom": None if shape is None else shapely.to_wkb(shape, flavor="iso"),
     }
 

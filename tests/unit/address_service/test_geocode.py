@@ -108,6 +108,17 @@ def test_another_gazetteer_asks_for_all_rows_again(loading: Loading) -> None:
     assert (report.asked, report.kept) == (2, 0) and _found(loading, geocode.MATCH) == {"F1": "D1", "F2": "D99"}
 
 
+def test_an_alias_that_was_added_asks_again_for_rows_without_an_answer(loading: Loading) -> None:
+    _firms(loading.lake, F1="解放东路1号", F2="老城墙路2号")
+    geocode.run(loading)
+    assert set(_found(loading, geocode.REVIEW)) == {"F2"}
+    loading.lake.addresses().add_alias("老城墙路", element="解放东路", level="road", kind="former")
+    (report,) = geocode.run(loading)
+    assert (report.asked, report.kept, _found(loading, geocode.REVIEW)) == (1, 1, {})
+    assert _found(loading, geocode.MATCH) == {"F1": "D1", "F2": "D2"}
+    assert geocode.run(loading)[0].state == "unchanged"
+
+
 def test_tables_with_an_address_and_perhaps_no_geometry_ask_for_it() -> None:
     asking = {name for name, contract in contracts().items() if geocode.asks(contract)}
     assert {"core.thematic__legal_person", "core.thematic__permit"} <= asking
