@@ -8,6 +8,8 @@ index/address/<id>/            an engine's folder (see `sanyu.address.store`), n
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -20,6 +22,7 @@ from schemas.model import Frozen
 
 ROOT = "index/address"
 POINTER = f"{ROOT}/current.json"
+WHOLE = "index.json"
 
 
 class IndexInfo(Frozen):
@@ -41,12 +44,21 @@ def current(store: Store) -> IndexInfo | None:
 
 
 def index_folder(store: Store, index_id: str) -> Path:
-    """Return the index as a local folder; one in an object store is fetched into the cache."""
+    """Return the index as a local folder; one in an object store is fetched into the cache, the file that makes it whole last."""
     key = f"{ROOT}/{index_id}"
     if isinstance(store, LocalStore):
         return Path(store.uri(key, "path"))
-    fetched = [store.local(name) for name in store.keys(key)]
-    return next(path for path in fetched if path.name == "index.json").parent
+    from sanyu.lake.s3 import cache_folder
+
+    folder = cache_folder() / "address" / hashlib.sha256(store.url.encode()).hexdigest()[:16] / index_id
+    if not (folder / WHOLE).is_file():
+        for name in sorted(store.keys(key), key=lambda name: name.endswith(f"/{WHOLE}")):
+            target = folder / name.removeprefix(f"{key}/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = target.with_name(f".{target.name}.{os.getpid()}")
+            shutil.copyfile(store.local(name), part)
+            part.replace(target)
+    return folder
 
 
 def open_engine(lake: Lake) -> AddressEngine:

@@ -13,8 +13,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import boto3
 import httpx
 import pytest
+from moto.server import ThreadedMotoServer
+
+from sanyu.address import lakeindex
+from sanyu.address.engine import AddressEngine
+from sanyu.lake import Lake
+from sanyu.settings import Settings
 
 KEY = "0123456789abcdef0123"
 GAZETTEER = "entity_id,kind,district,road,door,division_code,lon,lat\n" + "".join(
@@ -117,3 +124,29 @@ def test_several_processes_match_a_batch_in_order(gazetteer: Path, tmp_path: Pat
     with out.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["n"], row["match_entity_id"]) for row in rows] == [(str(n), f"D{n % 200 + 1}") for n in range(12_000)]
+
+
+def test_an_index_in_an_object_store_is_published_and_fetched_whole(
+    gazetteer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        endpoint = "http://{}:{}".format(*server.get_host_and_port())
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        }.items():
+            monkeypatch.setenv(name, value)
+        boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket="addresses")
+        url = "s3a://addresses/lake"
+        lake = Lake(url, Settings.load(lake=url, s3_endpoint=endpoint))
+        for number in ("one", "two"):
+            built = tmp_path / number
+            AddressEngine.build(gazetteer).save(built)
+            lakeindex.publish(lake.store, built, lakeindex.IndexInfo(index_id=number, built_at="", versions={}, rows=200, shards={}))
+            assert lake.addresses().match("解放东路7号").entity_id == "D7"
+        assert lakeindex.current(lake.store).index_id == "two"  # type: ignore[union-attr]
+    finally:
+        server.stop()
