@@ -232,7 +232,7 @@ def floats(table: pa.Table, column: str) -> Any:
         or pa.types.is_decimal(values.type)
     ):
         raise SanyuError("SY-N008", column=column, kind=str(values.type))
-    out = values.cast(pa.float64()).to_numpy()
+    out = np.require(values.cast(pa.float64()).to_numpy(), requirements=["C", "W"])  # kernels are compiled anew for what is read-only
     bad = ~np.isfinite(out)
     if bad.any():
         row = int(np.argmax(bad))

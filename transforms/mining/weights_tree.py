@@ -26,8 +26,8 @@ class Tree:
     """A balanced k-d tree over `x`, `y` (metres); `order` lists the positions leaf by leaf."""
 
     def __init__(self, x: Floats, y: Floats) -> None:
-        self.x = np.ascontiguousarray(x, dtype=np.float64)
-        self.y = np.ascontiguousarray(y, dtype=np.float64)
+        # Writable copies of what Arrow lends: a kernel is compiled anew for arrays that are read-only.
+        self.x, self.y = (np.require(axis, np.float64, ["C", "W"]) for axis in (x, y))
         self.order, self.axis, self.split = _build(self.x, self.y)
         self._tx, self._ty = self.x[self.order], self.y[self.order]
 
@@ -42,14 +42,16 @@ class Tree:
         """Return how many others lie within the radius, the border included."""
         asked = self._ranked(rows)
         return np.asarray(
-            _count(self._tx, self._ty, self.order, self.axis, self.split, self.x, self.y, asked[0], asked[1], radius_m), dtype=np.int64
+            _count(self._tx, self._ty, self.order, self.axis, self.split, self.x, self.y, asked[0], asked[1], float(radius_m)),
+            dtype=np.int64,
         )
 
     def within(self, radius_m: float, counts: Ints, rows: Ints | None = None) -> tuple[Ints, Ints, Floats]:
         """Return starts, positions and distances (m) of the others within the radius, ordered by position; `counts` as counted."""
         asked = self._ranked(rows)
         starts = np.concatenate([[0], np.cumsum(counts)])
-        found, distance = _fill(self._tx, self._ty, self.order, self.axis, self.split, self.x, self.y, asked[0], asked[1], radius_m, starts)
+        places = (self._tx, self._ty, self.order, self.axis, self.split, self.x, self.y)
+        found, distance = _fill(*places, asked[0], asked[1], float(radius_m), starts)
         return starts, found, distance
 
     def _ranked(self, rows: Ints | None) -> tuple[Ints, Ints]:
