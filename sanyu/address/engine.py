@@ -88,7 +88,7 @@ class AddressEngine:
         folder = Path(path)
         meta = store.read_meta(folder)
         shards = tuple(store.load_shard(folder / "shards", code) for code in meta["shards"])
-        polygons = pq.read_table(folder / "divisions.parquet") if (folder / "divisions.parquet").exists() else None
+        polygons = pq.ParquetFile(folder / "divisions.parquet").read() if (folder / "divisions.parquet").exists() else None
         return cls(
             shards, [(str(c), int(level), str(n)) for c, level, n in meta["divisions"]], store.read_aliases(folder), folder, polygons
         )

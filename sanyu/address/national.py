@@ -63,7 +63,7 @@ def install_divisions(folder: Path) -> Path:
 def national_divisions(folder: Path, *, villages: bool = False) -> pa.Table | None:
     """Return (division_code, division_level, name, parent_code) of levels 1–4, or of level 5 with `villages`; None where not installed."""
     path = folder / (_VILLAGES if villages else _TOP)
-    return pq.read_table(path) if _is_ours(path) else None
+    return pq.ParquetFile(path).read() if _is_ours(path) else None  # read_table imports pandas, a second of every start
 
 
 def former_names() -> tuple[FormerName, ...]:
