@@ -277,7 +277,9 @@ MATCH_REASON_TEXT_ZH = define("match_reason_text_zh", S, "原因（中文）", "
 MATCH_REASONS = define("match_reasons", S, "要素说明", "What each element says, JSON: [[level, code, asked, found], …]")
 CANDIDATES = define("candidates", S, "候选", "Standard addresses that it could have been, JSON array")
 FOUND_ENTITY_ID = define("found_entity_id", S, "匹配实体标识", "`entity_id` of the thing in the gazetteer that was found")
-GAZETTEER_CODE = define("gazetteer_code", S, "地名库版本", "Index that was asked, as `index/address/current.json` names it")
+GAZETTEER_CODE = define(
+    "gazetteer_code", S, "地名库版本", "Index that was asked, as `index/address/current.json` names it, and +n for aliases added since"
+)
 LON = define("lon", D, "经度", "Longitude, CGCS2000", unit="deg", minimum=-180, maximum=180)
 LAT = define("lat", D, "纬度", "Latitude, CGCS2000", unit="deg", minimum=-90, maximum=90)
 
