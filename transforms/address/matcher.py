@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from transforms.address.asking import DIVISION_LIKE, ORDINAL, ROAD_LIKE, Asked, asked_of, merged
+from transforms.address.asking import DIVISION_LIKE, ORDINAL, ROAD_LIKE, TYPED, Asked, asked_of, merged
 from transforms.address.catalog import ENTITY, Catalog
 from transforms.address.divisions import LEVEL_NAMES, DivisionTable, Reading
 from transforms.address.index import Shard
@@ -297,7 +297,8 @@ class Matcher:
         if torn is not None:
             return Found(asked, [], "SY-A017", {"value": rest + asked.key[torn.start : torn.end]}, division)
         road = ROAD_LIKE.search(rest)
-        if road and len(road.group()) > 2 and all(self.catalog.names[number].level != "road" for _, number, _ in best.names):
+        named = any(self.catalog.names[number].level == "road" for _, number, _ in best.names)
+        if road and len(road.group()) > 2 and not named and not self._is_garbled(road.group(), asked, best):
             return Found(asked, [], "SY-A017", {"value": road.group()}, division)
         if best.level in ("community", None, "township") and (len(rest) > 1 or asked.numbers):
             return self._nothing(asked, division, unknown)
@@ -323,6 +324,16 @@ class Matcher:
             if piece in places and len(places) > 1:
                 return piece
         return None
+
+    def _is_garbled(self, road: str, asked: Asked, best: Outcome) -> bool:
+        """Tell whether an unknown road is the one of the place that was found at its door, but for one character."""
+        shard = self.catalog.shards[best.shard]
+        local = int(shard.ids["road"][best.rows[0]])
+        if local < 0 or best.cost > 0.0 or "door" not in asked.numbers or "door" in best.coarser:
+            return False
+        key = str(shard.names["key"][local])
+        wrong = [(a, b) for a, b in zip(road, key, strict=False) if a != b]
+        return len(road) == len(key) and len(wrong) == 1 and not set(wrong[0]) & TYPED
 
     def _contradicts(self, asked: Asked, best: Outcome) -> bool:
         """Tell whether the door has a namesake of the unknown thing that bears another number (第3小学 where 第20小学 is asked for)."""
