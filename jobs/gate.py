@@ -49,7 +49,7 @@ def gate_all(loading: Loading, tables: tuple[str, ...] = ()) -> list[TableGate]:
         found = gate(contract, frame, docs, loading.run_id, released(loading.lake, name))
         results.append(TableGate(name, found.expectations, len(found.failed), tuple(asdict(f) for f in found.failed), str(docs)))
     if not isinstance(loading.lake.store, LocalStore):
-        for page in (p for p in docs.rglob("*") if p.is_file()):
+        for page in (p for p in docs.rglob("[!.]*") if p.is_file()):  # GX's hidden marks are of this machine
             loading.lake.store.upload(page, f"{DOCS}/{page.relative_to(docs).as_posix()}")
     return results
 
