@@ -67,9 +67,7 @@ def test_statistics_are_never_kept_for_geometry_or_attributes() -> None:
 def test_core_and_mart_have_change_feed_and_deletion_vectors_and_raw_has_neither() -> None:
     for contract in ALL:
         told = table_properties(contract)
-        assert (
-            told["delta.enableChangeDataFeed"] == told["delta.enableDeletionVectors"] == ("false" if contract.layer == "raw" else "true")
-        )
+        assert told["delta.enableChangeDataFeed"] == told["delta.enableDeletionVectors"] == ("false" if contract.layer == "raw" else "true")
         assert told["sanyu.contract"] == contract.name
 
 
