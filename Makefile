@@ -25,7 +25,7 @@ lint: ## format, lint, types, import rules
 	@$(BIN)/mypy --no-error-summary
 	@out=$$($(BIN)/lint-imports --no-logo) || { echo "$$out"; exit 1; }
 
-check: lint ## lint and unit tests; no JVM, under a minute
+check: lint ## lint and unit tests; no JVM
 	@$(PYTEST) tests/unit
 
 test: system ## everything: setup, lint, and all tests on Spark, servers and Airflow

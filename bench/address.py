@@ -278,9 +278,10 @@ def write(title: str, measures: list[Measure], detail: str) -> None:
 
 
 def main() -> None:
+    from bench.address_service import service
     from bench.address_sf import sanfrancisco
 
-    parts = {"score": score, "divisions": divisions, "reverse": reverse, "sanfrancisco": sanfrancisco, "batch": batch}
+    parts = {"score": score, "divisions": divisions, "reverse": reverse, "sanfrancisco": sanfrancisco, "batch": batch, "service": service}
     for name in sys.argv[1:] or parts:
         title, measures, detail = parts[name]()
         print(f"\n{title}\n{scoring.markdown(measures)}\n{detail}", flush=True)

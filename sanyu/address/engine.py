@@ -26,7 +26,7 @@ from transforms.address.extracting import Extract, extracts
 from transforms.address.index import Shard, shard_of, shards_of
 from transforms.address.latin import LatinIndex
 from transforms.address.matcher import Matcher
-from transforms.address.model import LEVELS, Match, Parsed
+from transforms.address.model import LEVELS, Match, Parsed, Status
 from transforms.address.parsing import parsed
 from transforms.address.reverse import ReverseIndex
 from transforms.address.spatial import by_crossing, by_interpolation, by_offset
@@ -156,11 +156,14 @@ class AddressEngine:
         told = by_offset(matcher, query) or by_crossing(matcher, query)
         if told is not None and told.code != "SY-A017":
             return told
+        latin = self._latin.match(query) if is_mostly_latin(query) and self._latin is not None else None
+        if latin is not None and latin.status is Status.MATCHED:
+            return replace(latin, query=query)
         found = matcher.find(key, context)
         if told is not None and (found.code is not None or found.asked.rest or not found.outcomes):
             return told
-        if found.code is not None and is_mostly_latin(query) and self._latin is not None:
-            return replace(self._latin.match(query), query=query)
+        if found.code is not None and latin is not None:
+            return replace(latin, query=query)
         between = by_interpolation(matcher, query, found) if found.failed is not None else None
         return between or answer(matcher, query, found, near, limit)
 

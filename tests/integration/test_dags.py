@@ -39,6 +39,7 @@ def test_dags_load_and_a_chain_is_its_steps_in_order(city: str, tmp_path: Path) 
     found = json.loads(done.stdout.strip().splitlines()[-1])
     assert found["errors"] == {}
     assert {"city", "release"} <= set(found["tasks"])
+    assert found["tasks"]["geocode"] == ["gazetteer", "match"]
     wanted = {f"chain_{c.name}": [s.name for s in c.steps] for c in load_chains(ROOT / "chains").values() if c.city in (None, city)}
     assert wanted
     assert {name: steps for name, steps in found["tasks"].items() if name.startswith("chain_")} == wanted

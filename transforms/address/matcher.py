@@ -285,7 +285,7 @@ class Matcher:
         hits = [o for o in outcomes if o.missing is None]
         if best.missing is not None and (not hits or hits[0].cost > best.cost + TIE):
             level, value = best.missing
-            return Found(asked, [], "SY-A018", {"value": f"{value} ({level})", "parent": self._parent(best)}, division, best)
+            return Found(asked, [], "SY-A018", {"value": value, "level": level, "parent": self._parent(best)}, division, best)
         best = hits[0]
         if best.conflict is not None:
             _, text = best.conflict

@@ -103,7 +103,7 @@ def test_a_hundred_addresses_and_more_fit_into_one_call(client: Client) -> None:
 def test_an_unmatched_address_says_why_in_both_languages_and_has_no_place(client: Client) -> None:
     found = client.post("/match", json={"address": "解放东路13号甲乙丙"}).json()["results"][0]
     assert found["status"] == "U" and found["code"].startswith("SY-A")
-    assert "no number" in found["message"] and "没有" in found["message_zh"]
+    assert "no door" in found["message"] and "没有" in found["message_zh"]
     assert (found["lon"], found["lat"], found["geometry"], found["geometry_kind"]) == (None, None, None, None)
 
 
