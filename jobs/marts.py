@@ -52,9 +52,14 @@ def is_mart(contract: Contract) -> bool:
 
 
 def run(loading: Loading) -> list[MartReport]:
-    """Build and test all dbt models and commit the marts; SY-K006 names what dbt could not build or what failed its test."""
+    """Build and test all dbt models and commit the marts; SY-K006 names what dbt could not build or what failed its test.
+
+    A mart that has never had a row gets no table.
+    """
     loading.progress("marts: dbt")
-    return [_commit(loading, mart, rows) for mart, rows in computed(loading.lake, loading.contracts)]
+    present = set(loading.lake.names())
+    made = computed(loading.lake, loading.contracts)
+    return [_commit(loading, mart, rows) for mart, rows in made if rows.num_rows or mart.name in present]
 
 
 def computed(lake: Lake, known: Mapping[str, Contract]) -> list[tuple[Contract, pa.Table]]:

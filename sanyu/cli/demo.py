@@ -76,7 +76,9 @@ def run_demo(options: Mapping[str, Any], city: str, data: str | None, *, keep_ai
     with console.status("…") as status:
         demo = Demo(context, folder.name, console, status, time.monotonic())
         editions = _first_editions(work) if generated else (None,)
-        with LocalAirflow(context.settings, WORK / "airflow" / folder.name, ROOT / "dags") as airflow, _progress(demo):
+        # Geocoding and chains wait to be switched on: each would be a Spark session beside the release's.
+        home = WORK / "airflow" / folder.name
+        with LocalAirflow(context.settings, home, ROOT / "dags", only=(LOAD, RELEASE)) as airflow, _progress(demo):
             demo.say(f"Airflow is up at {airflow.url}")
             scores: dict[int, Score] = {}
             for edition in editions:

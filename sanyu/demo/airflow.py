@@ -46,15 +46,26 @@ class RunEvent:
 class LocalAirflow:
     """A running Airflow as a context manager; leaving it stops every process that it started, also those of its tasks.
 
-    `home` keeps database and logs between runs; one process at a time may run it (SY-E035). Raises SY-E030 when it does not become healthy.
+    `home` keeps database and logs between runs; one process at a time may run it (SY-E035). Of new DAGs only those that `only` names are
+    switched on, by default all. Raises SY-E030 when it does not become healthy.
     """
 
-    def __init__(self, settings: Settings, home: Path, dags: Path | None = None, *, parallelism: int = 2, patience_s: float = 180) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        home: Path,
+        dags: Path | None = None,
+        *,
+        only: tuple[str, ...] | None = None,
+        parallelism: int = 2,
+        patience_s: float = 180,
+    ) -> None:
         self.settings = settings
         self.home = home.resolve()
         self.dags = (dags or _PROJECT / "dags").resolve()
         self.port = 0
         self.healthy_after_s = 0.0
+        self._only = only
         self._parallelism = parallelism
         self._patience_s = patience_s
         self._lock: IO[str] | None = None
@@ -78,6 +89,7 @@ class LocalAirflow:
         try:
             end(str(self.home))  # what a killed run left behind
             self._start()
+            self._switch_on()
         except BaseException:
             self.stop()
             raise
@@ -164,7 +176,7 @@ class LocalAirflow:
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             # Each is an idle process of 200 MB, and a Spark driver when it works.
             "AIRFLOW__CORE__PARALLELISM": self._parallelism,
-            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": False,
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": self._only is not None,
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__CORE__FERNET_KEY": "",
             # No password: only this machine can reach the loopback address.
@@ -223,6 +235,11 @@ class LocalAirflow:
                 return
             time.sleep(0.5)
         raise self._unhealthy(f"not healthy: {', '.join(part for part in _HEALTHY if status.get(part) != 'healthy')}", _COMPONENTS[0])
+
+    def _switch_on(self) -> None:
+        self.wait_for(self._only or ())
+        for dag_id in self._only or ():
+            self.api.call("PATCH", f"/dags/{quoted(dag_id)}", {"is_paused": False})
 
     def _check_alive(self) -> None:
         for component, child in self._children.items():
