@@ -15,6 +15,7 @@ from typing import Any
 from jobs.context import Context
 from jobs.report import report_key
 from sanyu.lake.store import LocalStore
+from sanyu.leaving import leave
 from schemas.messages import SanyuError
 
 
@@ -131,4 +132,4 @@ def _teller(context: Context) -> Callable[[str], None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
