@@ -59,6 +59,19 @@ def _place(seen: Ints, used: int, day: int) -> Any:
 
 
 @njit(cache=True)
+def _counted(seen: Ints, counts: Ints, used: int, day: int) -> int:
+    """Count a case of `day` among the `used` ascending days, the day put in its place if it is new; return how many there are then."""
+    at = _place(seen, used, day)
+    if at < used and seen[at] == day:
+        counts[at] += 1
+        return used
+    for m in range(used, at, -1):
+        seen[m], counts[m] = seen[m - 1], counts[m - 1]
+    seen[at], counts[at] = day, 1
+    return used + 1
+
+
+@njit(cache=True)
 def _scan_centre(
     near: Any, groups: Any, starts: Ints, days: Any, weight: Floats, elapsed: Floats, rate: float, longest: int, last_only: bool,
     most: float,
@@ -80,16 +93,8 @@ def _scan_centre(
         if zone > most:
             break
         for c in range(starts[place], starts[place + 1]):
-            day = days[c]
-            at = _place(seen, used, day)
-            if at < used and seen[at] == day:
-                counts[at] += 1
-            else:
-                for m in range(used, at, -1):
-                    seen[m], counts[m] = seen[m - 1], counts[m - 1]
-                seen[at], counts[at] = day, 1
-                used += 1
-            fresh[new] = day
+            used = _counted(seen, counts, used, days[c])
+            fresh[new] = days[c]
             new += 1
         if not groups[k] or new == 0:
             continue
