@@ -73,6 +73,7 @@ def plan_mapping(source: Source, into: Into, contract: Contract, known: Iterable
     `known` are the attribute names that the files of the batch have. Raises SY-D010 (a raw name is not in the files), SY-D011 (a required
     column is not filled), SY-D012 (no such column), SY-D013 (not an expression), SY-D014 (unit).
     """
+    into = _with_quoted_names(into)
     rules = into.rules
     _check_targets(source, contract, rules)
     wanted = {"key": into.key, "where": into.where, "order_by": into.order_by, **{f"columns.{n}": r.expr for n, r in rules.items()}}
@@ -97,6 +98,26 @@ def plan_mapping(source: Source, into: Into, contract: Contract, known: Iterable
             errors.append(problem)
     typed.append(f"filter(array({', '.join(errors)}), e -> e is not null) as errors")
     return Mapping(contract, tuple(fields), into.where, tuple(values), tuple(typed), into.order_by)
+
+
+def _with_quoted_names(into: Into) -> Into:
+    """Return the target with back quotes about the names in its expressions that Spark takes only so: 编号 → `编号`."""
+
+    def quoted(text: str | None) -> str | None:
+        if text is None or text.isascii():
+            return text
+        try:
+            tokens = sqlglot.tokenize(text, read="spark")
+        except sqlglot.errors.TokenError:
+            return text  # `_referenced` says what is wrong with it
+        for token in reversed(tokens):
+            if token.token_type is sqlglot.TokenType.VAR and not token.text.isascii():
+                text = f"{text[: token.start]}`{token.text}`{text[token.end + 1 :]}"
+        return text
+
+    columns = {name: rule.model_copy(update={"expr": quoted(rule.expr)}) for name, rule in into.rules.items()}
+    named = {name: quoted(getattr(into, name)) for name in ("key", "where", "order_by")}
+    return into.model_copy(update={**named, "columns": columns})
 
 
 def _check_targets(source: Source, contract: Contract, rules: dict[str, ColumnFrom]) -> None:

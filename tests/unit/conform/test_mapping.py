@@ -90,3 +90,9 @@ def test_feet_become_metres() -> None:
 
 def test_a_unit_of_another_quantity_is_refused() -> None:
     assert refused({"name": "NAME", "height_m": {"expr": "HGT", "unit": "mph"}}).code == "SY-D014"
+
+
+def test_names_that_are_not_ascii_need_no_quotes_in_an_expression() -> None:
+    planned = plan({"name": "upper(名称)", "height_m": "`高度` + length('楼高')"}, known=("名称", "高度"))
+    assert "(upper(`名称`)) as v_name" in planned.values
+    assert "(`高度` + length('楼高')) as v_height_m" in planned.values
