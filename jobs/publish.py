@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from jobs.load import Loading
-from jobs.marts import is_mart
 from sanyu.lake.store import LocalStore
 from sanyu.serve.preview import preview
 from sanyu.serve.publish import publish
@@ -16,11 +15,11 @@ from schemas.source import Source
 
 
 def published(loading: Loading, city: City, sources: Mapping[str, Source]) -> dict[str, Any]:
-    """Publish all core tables and marts and draw the map; an unchanged lake gives the release that is there already."""
+    """Publish all core tables and draw the map; an unchanged lake gives the release that is there already."""
     core = [c for c in loading.contracts.values() if c.layer == "core"]
     release = publish(
         loading.lake,
-        [*core, *(c for c in loading.contracts.values() if is_mart(c))],
+        core,
         sources,
         progress=lambda table, done, total: loading.progress(f"publish {done}/{total}: {table}"),
     )
