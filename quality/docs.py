@@ -85,6 +85,7 @@ def table_page(contract: Contract) -> str:
         ("One row is", contract.grain),
         ("Key", ", ".join(f"`{k}`" for k in contract.key)),
         ("Geometry", geometry),
+        ("Geocoded", f"by `{contract.space.geocode}`, where a row has no geometry" if contract.space.geocode else ""),
         ("History", HISTORY[contract.history]),
         ("Theme", f"{theme.name_zh} {theme.name} (`{theme.code}`)"),
         ("Valid from", f"`{contract.time.valid_from}`, else the batch's edition" if contract.time.valid_from else "the batch's edition"),

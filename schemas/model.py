@@ -123,11 +123,12 @@ class SpaceStamp(Frozen):
     """Space domain: finest BeiDou level given (1–10), and how `division_code` is found.
 
     `within` looks a representative point up in `core.basemap__division`; `own` takes the contract's own column `division_code`;
-    `none` leaves it empty.
+    `none` leaves it empty. `geocode` names the column whose address is geocoded where a row has no geometry.
     """
 
     max_grid_level: Annotated[int, Field(ge=1, le=10)] = 8
     division: Annotated[str, StringConstraints(pattern="^(within|own|none)$")] = "within"
+    geocode: str | None = None
 
 
 class AttributeStamp(Frozen):
@@ -202,6 +203,7 @@ class Contract(Frozen):
             ("time.valid_from", self.time.valid_from),
             ("time.valid_to", self.time.valid_to),
             ("time.observed", self.time.observed),
+            ("space.geocode", self.space.geocode),
             ("attribute.class_code", self.attribute.class_code),
             ("attribute.industry_code", self.attribute.industry_code),
             *(("key", k) for k in self.key),
@@ -209,6 +211,8 @@ class Contract(Frozen):
         ):
             if column is not None and column not in own:
                 raise ValueError(f"{self.name}: {role} names {column!r}, which is not a column of the contract")
+        if self.space.geocode and (self.layer != "core" or self.geometry is None or self.geometry.required):
+            raise ValueError(f"{self.name}: space.geocode is for core tables whose geometry may be missing")
         return self
 
     @property

@@ -6,7 +6,7 @@ abroad without a credit code.
 """
 
 from schemas import fields as f
-from schemas.model import AttributeStamp, Check, Column, Contract, Geometry, GeometryKind
+from schemas.model import AttributeStamp, Check, Column, Contract, Geometry, GeometryKind, SpaceStamp
 
 # GB 32100-2015, 5.2: C18 = MOD(31 - MOD(sum(Ci * Wi), 31), 31) with Wi = 3^(i-1) mod 31.
 _WEIGHTS = tuple(pow(3, i, 31) for i in range(17))
@@ -32,6 +32,7 @@ CONTRACT = Contract(
         Column(field=f.SCOPE_TEXT, description="Scope of business as registered"),
     ),
     geometry=Geometry(kind=GeometryKind.POINT, required=False, multi=False),
+    space=SpaceStamp(geocode="address_text"),
     attribute=AttributeStamp(
         theme_code="legal_person", class_code="class_code", class_list="legal_person_kind", industry_code="industry_code"
     ),

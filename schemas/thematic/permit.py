@@ -6,7 +6,7 @@ still holds it.
 """
 
 from schemas import fields as f
-from schemas.model import AttributeStamp, Check, Column, Contract, Geometry, GeometryKind
+from schemas.model import AttributeStamp, Check, Column, Contract, Geometry, GeometryKind, SpaceStamp
 
 CONTRACT = Contract(
     name="core.thematic__permit",
@@ -26,6 +26,7 @@ CONTRACT = Contract(
         Column(field=f.PLACE_TEXT),
     ),
     geometry=Geometry(kind=GeometryKind.POINT, required=False, multi=False),
+    space=SpaceStamp(geocode="address_text"),
     attribute=AttributeStamp(theme_code="licence", class_code="class_code", class_list="permit_kind"),
     checks=(
         Check(
