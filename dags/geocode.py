@@ -1,4 +1,4 @@
-"""When tables of addresses or places have changed: build the address index anew where it must be, and geocode the tables that ask for it.
+"""When tables of the basemap or tables that ask for geocoding have changed: build the address index anew where it must be, and geocode.
 
 Parsing reads no table. Both steps find out by themselves that there is nothing to do: the index is named after the versions that it was
 made of, and a row keeps its match as long as its address and the index do.
@@ -7,13 +7,17 @@ made of, and a row keeps its match as long as its address and the index do.
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import AssetAny, dag, task
 
-from dags.wiring import ASSETS, job, jobs_output, spark_arguments
+from dags.wiring import ASSETS, SETTINGS, job, jobs_output, spark_arguments
+from schemas.registry import contracts
 
-WATCHED = tuple(asset for name, asset in ASSETS.items() if name.startswith(("core.basemap__", "core.thematic__")))
+_CONTRACTS = contracts(Path(SETTINGS.contracts_dir).expanduser() if SETTINGS.contracts_dir else None)
+ASKING = frozenset(name for name, contract in _CONTRACTS.items() if contract.space.geocode)
+WATCHED = tuple(asset for name, asset in ASSETS.items() if name.startswith("core.basemap__") or name in ASKING)
 
 
 @dag(

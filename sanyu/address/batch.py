@@ -16,6 +16,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,15 @@ import pyarrow as pa
 
 from sanyu.address.engine import AddressEngine
 from sanyu.address.formats import RESULT, query_of, result_table
+from sanyu.address.store import index_state
 from sanyu.address.tablefiles import Rows, Writer, writer_of
 from schemas.messages import SanyuError
 from transforms.address.model import LEVELS
 
 CHUNK_ROWS = 5000
 Columns = str | Mapping[str, str]
-_engines: dict[str, AddressEngine] = {}
+MOST_CANDIDATES = 5
+_engines: dict[str, tuple[tuple[int, ...], AddressEngine]] = {}
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,10 @@ class BatchReport:
 
 @dataclass(frozen=True)
 class Options:
-    """How rows are matched: `context` as in `AddressEngine.match`, processes, rows a chunk; `writers` of further suffixes."""
+    """How rows are matched: `context` and `at` as in `AddressEngine.match`, processes, rows a chunk; `writers` of further suffixes."""
 
     context: str | None = None
+    at: date | None = None
     workers: int = 1
     chunk_rows: int = CHUNK_ROWS
     progress: Callable[[int], None] = field(default=lambda rows: None)
@@ -88,13 +92,13 @@ def matched_chunks(
     """Yield each chunk with its result table, in order."""
     if options.workers <= 1:
         for chunk in chunks:
-            yield chunk, matched_table(engine, chunk, columns, prefix, options.context)
+            yield chunk, matched_table(engine, chunk, columns, prefix, options.context, options.at)
         return
     with _saved(engine) as folder, _pool(options.workers) as pool:
         waiting: deque[tuple[pa.Table, Future[pa.Table]]] = deque()
         for chunk in chunks:
             asked = chunk.select(_read(columns))
-            waiting.append((chunk, pool.submit(_in_worker, folder, asked, columns, prefix, options.context)))
+            waiting.append((chunk, pool.submit(_in_worker, folder, asked, columns, prefix, options.context, options.at)))
             if len(waiting) > 2 * options.workers:
                 done, future = waiting.popleft()
                 yield done, future.result()
@@ -102,13 +106,15 @@ def matched_chunks(
             yield done, future.result()
 
 
-def matched_table(engine: AddressEngine, chunk: pa.Table, columns: Columns, prefix: str, context: str | None) -> pa.Table:
+def matched_table(
+    engine: AddressEngine, chunk: pa.Table, columns: Columns, prefix: str, context: str | None = None, at: date | None = None
+) -> pa.Table:
     """Return the result table of a chunk: one row each, in order."""
     if isinstance(columns, str):
         queries: list[Any] = [None if value is None else str(value) for value in chunk[columns].to_pylist()]
     else:
         queries = [query_of(row, columns) for row in chunk.select(_read(columns)).to_pylist()]
-    return result_table(engine.match_many(queries, context=context, limit=1), prefix)
+    return result_table(engine.match_many(queries, context=context, limit=MOST_CANDIDATES, at=at), prefix)
 
 
 def check_columns(rows: Rows, columns: Columns) -> None:
@@ -163,12 +169,13 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _in_worker(folder: str, chunk: pa.Table, columns: Columns, prefix: str, context: str | None) -> pa.Table:
-    return matched_table(engine_at(folder), chunk, columns, prefix, context)
+def _in_worker(folder: str, chunk: pa.Table, columns: Columns, prefix: str, context: str | None, at: date | None) -> pa.Table:
+    return matched_table(engine_at(folder), chunk, columns, prefix, context, at)
 
 
 def engine_at(folder: str) -> AddressEngine:
-    """Return the engine of a folder, loaded once per process."""
-    if folder not in _engines:
-        _engines[folder] = AddressEngine.load(folder)
-    return _engines[folder]
+    """Return the engine of a folder, loaded once per process, and again when the folder was built anew or an alias was added."""
+    state = index_state(Path(folder))
+    if _engines.get(folder, (None,))[0] != state:
+        _engines[folder] = state, AddressEngine.load(folder)
+    return _engines[folder][1]

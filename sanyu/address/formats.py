@@ -33,6 +33,7 @@ RESULT = pa.schema(
         ("message", pa.string()),
         ("message_zh", pa.string()),
         ("reasons", pa.string()),
+        ("candidates", pa.string()),
         ("geom", pa.binary()),
     ]
 )
@@ -105,7 +106,10 @@ def reverse_record(found: Any, lon: float, lat: float) -> dict[str, Any]:
 
 
 def result_table(matches: Sequence[Match], prefix: str = "match_") -> pa.Table:
-    """Return one row per match in order, the columns of `RESULT` under the prefix; `reasons` is JSON, `geom` ISO WKB, EPSG:4490."""
+    """Return one row per match in order, the columns of `RESULT` under the prefix.
+
+    `reasons` and `candidates` are JSON, `geom` is ISO WKB, EPSG:4490.
+    """
     shapes = [geometry(match) for match in matches]
     columns: list[Any] = []
     for field in RESULT:
@@ -113,6 +117,8 @@ def result_table(matches: Sequence[Match], prefix: str = "match_") -> pa.Table:
             values: Any = list(shapely.to_wkb(shapes, flavor="iso")) if shapes else []
         elif field.name == "reasons":
             values = [reasons_json(match) for match in matches]
+        elif field.name == "candidates":
+            values = [json.dumps([c.standard for c in m.candidates], ensure_ascii=False) if m.candidates else None for m in matches]
         elif field.name == "status":
             values = [str(match.status) for match in matches]
         else:

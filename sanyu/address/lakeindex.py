@@ -16,7 +16,8 @@ from pathlib import Path
 
 from sanyu.address.engine import AddressEngine
 from sanyu.lake import Lake
-from sanyu.lake.store import LocalStore, Store
+from sanyu.lake.store import LocalStore, Store, open_store
+from sanyu.settings import Settings
 from schemas.messages import SanyuError
 from schemas.model import Frozen
 
@@ -59,6 +60,11 @@ def index_folder(store: Store, index_id: str) -> Path:
             shutil.copyfile(store.local(name), part)
             part.replace(target)
     return folder
+
+
+def folder_at(url: str, settings: Settings, index_id: str) -> Path:
+    """Return the index of a lake as a local folder, on a machine that has opened no lake yet, as Spark's workers are."""
+    return index_folder(open_store(url, settings), index_id)
 
 
 def open_engine(lake: Lake) -> AddressEngine:

@@ -1,13 +1,14 @@
 """The engine on columns of a Spark frame: Arrow batches go through it in the Python workers.
 
 A worker loads the engine once, when its first batch comes, from the folder of a saved index, whose shards are memory-mapped: the workers of
-one machine share its pages. The folder must be readable under the same path on every executor. A row's answer depends on the row alone, so
-that no partitioning changes it.
+one machine share its pages. The folder is readable under the same path on every executor, or `Index` is a function that says it, and is
+called on the worker (an index in an object store is then fetched by each machine). A row's answer depends on the row alone, so that no
+partitioning changes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,9 @@ from schemas.messages import SanyuError
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from sanyu.address.engine import AddressEngine
+
+Index = str | Path | Callable[[], Path]
 _TYPES = {pa.string(): "string", pa.float64(): "double", pa.binary(): "binary"}
 REVERSE = {
     **{
@@ -37,50 +41,58 @@ REVERSE = {
 }
 
 
-def matched(frame: DataFrame, column: str | Mapping[str, str], engine_path: str | Path, *, context: str | None = None) -> DataFrame:
+def matched(
+    frame: DataFrame, column: str | Mapping[str, str], index: Index, *, context: str | None = None, at: date | None = None
+) -> DataFrame:
     """Return the frame with the columns of `formats.RESULT` under `match_` beside its own.
 
-    `column` holds the whole address, or a mapping names the columns of levels (`{"road": "jie", "door": "hao"}`). SY-A070: no such column.
+    `column` holds the whole address, or a mapping names the columns of levels (`{"road": "jie", "door": "hao"}`); `context` and `at` as in
+    `AddressEngine.match`. SY-A070: no such column.
     """
-    folder, names = str(engine_path), tuple(frame.columns)
+    names = tuple(frame.columns)
     _require(names, [column] if isinstance(column, str) else column.values())
     prefix = free_prefix(names)
     asked = column if isinstance(column, str) else dict(column)
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            rows = pa.Table.from_batches([batch])
-            yield from joined_table(rows, matched_table(engine_at(folder), rows, asked, prefix, context)).combine_chunks().to_batches()
+        for engine, rows in _asked(index, batches):
+            yield from joined_table(rows, matched_table(engine, rows, asked, prefix, context, at)).combine_chunks().to_batches()
 
     made = ", ".join(f"`{prefix}{field.name}` {_TYPES[field.type]}" for field in RESULT)
     return frame.mapInArrow(run, f"{_ddl(frame)}, {made}")
 
 
-def reverse(frame: DataFrame, lon: str, lat: str, engine_path: str | Path, *, crs: str = "EPSG:4490", at: date | None = None) -> DataFrame:
+def reverse(frame: DataFrame, lon: str, lat: str, index: Index, *, crs: str = "EPSG:4490", at: date | None = None) -> DataFrame:
     """Return the frame with division chain, nearest road and nearest address under `at_` beside its own columns.
 
     `crs` is the datum of the coordinates, `at` the day of the divisions. A missing coordinate has the code SY-A051. SY-A070.
     """
-    folder, names = str(engine_path), tuple(frame.columns)
-    _require(names, (lon, lat))
+    _require(tuple(frame.columns), (lon, lat))
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            rows = pa.Table.from_batches([batch])
-            yield from joined_table(rows, _reversed(folder, rows, lon, lat, crs, at)).combine_chunks().to_batches()
+        for engine, rows in _asked(index, batches):
+            yield from joined_table(rows, _reversed(engine, rows, lon, lat, crs, at)).combine_chunks().to_batches()
 
     made = ", ".join(f"`at_{name}` {kind}" for name, kind in REVERSE.items())
     return frame.mapInArrow(run, f"{_ddl(frame)}, {made}")
 
 
-def _reversed(folder: str, rows: pa.Table, lon: str, lat: str, crs: str, at: date | None) -> pa.Table:
+def _reversed(engine: AddressEngine, rows: pa.Table, lon: str, lat: str, crs: str, at: date | None) -> pa.Table:
     x, y = (rows[name].cast(pa.float64()).to_numpy(zero_copy_only=False) for name in (lon, lat))
-    found = engine_at(folder).reverse(x, y, crs=crs, at=at)
+    found = engine.reverse(x, y, crs=crs, at=at)
     columns: dict[str, Any] = {}
     for name, kind in REVERSE.items():
         wanted = pa.float64() if kind == "double" else pa.string()
         columns[f"at_{name}"] = found[name].cast(wanted) if name in found.column_names else pa.nulls(rows.num_rows, wanted)
     return pa.table(columns)
+
+
+def _asked(index: Index, batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[AddressEngine, pa.Table]]:
+    """Yield each batch with the engine, which is opened with the first one."""
+    engine: AddressEngine | None = None
+    for batch in batches:
+        engine = engine or engine_at(str(index() if callable(index) else index))
+        yield engine, pa.Table.from_batches([batch])
 
 
 def _require(names: tuple[str, ...], wanted: Iterable[str]) -> None:

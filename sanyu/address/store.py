@@ -78,6 +78,12 @@ def read_meta(path: Path) -> dict[str, Any]:
     return meta
 
 
+def index_state(path: Path) -> tuple[int, ...]:
+    """Return what differs once an index was built anew or an alias was added: times and sizes of the files that say so."""
+    files = [file.stat() for name in ("index.json", "aliases.jsonl") if (file := path / name).exists()]
+    return tuple(value for stat in files for value in (stat.st_mtime_ns, stat.st_size))
+
+
 def append_alias(path: Path, alias: Alias) -> None:
     """Add one line to the aliases; writers of several processes take turns."""
     with (path / "aliases.jsonl").open("a", encoding="utf-8") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,15 @@ def test_any_partitioning_gives_the_answers_of_one_process(spark: SparkSession, 
     assert [found[0]["match_entity_id"][n].as_py() for n in known] == [f"D{n % 120 + 1}" for n in known]
 
 
+def test_a_name_of_another_time_counts_on_its_days_only(spark: SparkSession, tmp_path: Path) -> None:
+    former = [{"element": "解放东路", "level": "road", "alias": "老城墙路", "kind": "former", "valid_to_on": "1990-01-01"}]
+    aliases = pa.Table.from_pylist(former)
+    sanyu.AddressEngine.build(pa.Table.from_pylist([_door(n) for n in range(1, 10)]), element_aliases=aliases).save(tmp_path / "e")
+    frame = spark.createDataFrame([("老城墙路7号",)], "`地址` string")
+    found = [columns.matched(frame, "地址", tmp_path / "e", at=at).first() for at in (None, date(1980, 1, 1), date(2020, 1, 1))]
+    assert [row.match_entity_id for row in found if row] == ["D7", "D7", None]
+
+
 def test_columns_of_levels_are_read_as_fields(spark: SparkSession, engine_path: Path) -> None:
     frame = spark.createDataFrame([("望海区", "解放东路", 7), (None, "解放东路", 8)], "qu string, lu string, hao int")
     rows = columns.matched(frame, {"district": "qu", "road": "lu", "door": "hao"}, engine_path).collect()
@@ -99,6 +109,26 @@ def _loading(lake: Lake, spark: SparkSession, run: str) -> Loading:
 
 def _rows(lake: Lake, table: str) -> dict[str, dict[str, Any]]:
     return {row["input_entity_id"]: row for row in lake.table(table).to_arrow().to_pylist()}
+
+
+def test_rows_are_matched_alike_in_the_process_and_by_the_workers(spark: SparkSession, tmp_path: Path) -> None:
+    texts = ["解放東路3號", "解放东路99号", "🙂", "路" * 400, "望海区", "解放东路7号", "'; DROP TABLE x; --"]
+    found = []
+    for spark_rows in (100, 1):
+        folder = tmp_path / str(spark_rows)
+        _put(folder, FIRM, [_firm(f"F{n:02}", texts[n % 7]) for n in range(21)])
+        _put(folder, ADDRESS, [_door(n) for n in range(1, 21)])
+        lake = Lake(str(folder))
+        gazetteer.run(lake)
+        (report,) = geocode.run(_loading(lake, spark, "r1"), spark_rows=spark_rows)
+        tables = [lake.table(name).to_arrow().drop_columns(["batch_id"]) for name in (geocode.MATCH, geocode.REVIEW)]
+        found.append([report.matched_by, *(t.sort_by("input_entity_id").to_pylist() for t in tables)])
+    assert [matched_by for matched_by, *_ in found] == ["process", "spark"]
+    assert found[0][1:] == found[1][1:]
+    assert len(found[0][1]) == 21 and {row["match_status_code"] for row in found[0][1]} == {"M", "U"} and len(found[0][2]) == 12
+    _put(folder, FIRM, [_firm(f"F{n:02}", texts[n % 7]) for n in range(3, 24)])
+    (again,) = geocode.run(_loading(lake, spark, "r2"), spark_rows=1)
+    assert (again.asked, again.kept, set(_rows(lake, geocode.MATCH))) == (3, 18, {f"F{n:02}" for n in range(3, 24)})
 
 
 def test_geocoding_fills_match_and_review_and_follows_its_table_and_the_gazetteer(lake: Lake, spark: SparkSession) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from jobs import gazetteer, geocode
 from jobs.load import Loading
 from quality.arrow import arrow_schema
 from sanyu.address import engine as engine_module
+from schemas.model import SpaceStamp
 from schemas.registry import contracts, find_contract
 
 FIRM, ADDRESS = "core.thematic__legal_person", "core.basemap__address"
@@ -48,9 +51,10 @@ def _firms(lake: sanyu.Lake | Path, **texts: str) -> None:
     _put(lake, FIRM, rows, ["entity_id", "address_text", "geom", "name"])
 
 
-def _write(job: Any, name: str, target: str, rows: list[dict[str, Any]]) -> None:
+def _write(job: Any, name: str, target: str, rows: pa.Table, count: int, batch: str) -> None:
+    assert rows.num_rows == count
     contract = find_contract(target)
-    _put(job.loading.lake, target, rows, [*(c.name for c in contract.columns), *(("geom",) if contract.geometry else ())])
+    _put(job.loading.lake, target, rows.to_pylist(), [*(c.name for c in contract.columns), *(("geom",) if contract.geometry else ())])
 
 
 @pytest.fixture
@@ -119,10 +123,44 @@ def test_an_alias_that_was_added_asks_again_for_rows_without_an_answer(loading: 
     assert geocode.run(loading)[0].state == "unchanged"
 
 
-def test_tables_with_an_address_and_perhaps_no_geometry_ask_for_it() -> None:
+def test_the_log_says_how_many_rows_were_matched_and_where(loading: Loading) -> None:
+    told: list[str] = []
+    (first,) = geocode.run(replace(loading, progress=told.append))
+    (again,) = geocode.run(replace(loading, progress=told.append))
+    assert (first.matched_by, again.matched_by) == ("process", None)
+    assert told == [f"geocode {FIRM}: 2 of 2 rows, in this process", f"geocode {FIRM}: 0 of 2 rows"]
+
+
+def test_many_rows_are_left_to_spark(loading: Loading) -> None:
+    with pytest.raises(AssertionError, match="Spark was asked for"):
+        geocode.run(loading, spark_rows=2)
+
+
+def test_review_has_what_a_tied_row_could_be(loading: Loading) -> None:
+    _firms(loading.lake, F1="解放东路1号", F2="中山路1号")
+    rows = [
+        {"entity_id": f"S{n}", "address_text": f"中山路1号{n}", "road_name": "中山路", "door_number": "1号", "division_code": code}
+        | {"geom": shapely.to_wkb(shapely.Point(120, 30 + n))}
+        for n, code in enumerate(("390102001001", "390103001001"))
+    ]
+    _put(loading.lake, ADDRESS, rows, list(rows[0]))
+    gazetteer.run(loading.lake)
+    geocode.run(loading)
+    review = {row["input_entity_id"]: row for row in loading.lake.table(geocode.REVIEW).to_arrow().to_pylist()}
+    assert json.loads(review["F2"]["candidates"]) == ["中山路1号0", "中山路1号1"] and review["F2"]["match_status_code"] == "T"
+    assert json.loads(review["F1"]["candidates"]) == []
+
+
+def test_a_table_is_geocoded_when_its_contract_says_so_by_the_column_that_it_names(loading: Loading, tmp_path: Path) -> None:
     asking = {name for name, contract in contracts().items() if geocode.asks(contract)}
-    assert {"core.thematic__legal_person", "core.thematic__permit"} <= asking
-    assert not {"core.basemap__address", "core.basemap__place", "core.thematic__population", geocode.MATCH} & asking
+    assert asking == {"core.thematic__legal_person", "core.thematic__permit"}
+    silent = find_contract(FIRM).model_copy(update={"space": SpaceStamp()})
+    assert not geocode.asks(silent) and geocode.run(replace(loading, contracts={FIRM: silent})) == []
+    by_name = find_contract(FIRM).model_copy(update={"space": SpaceStamp(geocode="name")})
+    rows = [{"entity_id": "F1", "address_text": "无", "geom": None, "name": "解放东路7号"}]
+    _put(loading.lake, FIRM, rows, ["entity_id", "address_text", "geom", "name"])
+    geocode.run(replace(loading, contracts={FIRM: by_name}))
+    assert _found(loading, geocode.MATCH) == {"F1": "D7"}
 
 
 def test_another_table_is_refused_with_those_that_are_geocoded(loading: Loading) -> None:
