@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,8 @@ def find_chain(name: str, folder: Path | None = None) -> Chain:
 def run(loading: Loading, name: str, *, only: str | None = None, folder: Path | None = None) -> ChainReport:
     """Run all steps of a chain, or the one named, and write the page after the last; a step whose input is as it was computes nothing.
 
-    The page is `chain/<name>/index.html` of the lake. SY-N024 to SY-N027, and what the tools raise.
+    The page is `chain/<name>/index.html` of the lake; where neither the chain nor any result is another, it stays as it is. SY-N024 to
+    SY-N027, and what the tools raise.
     """
     chain = find_chain(name, folder)
     if only is not None and only not in {s.name for s in chain.steps}:
@@ -57,9 +59,7 @@ def run(loading: Loading, name: str, *, only: str | None = None, folder: Path | 
     for step in chain.steps:
         if only is None or step.name == only:
             reports[step.name] = mine(loading, analysis(chain, step))
-    page = ""
-    if only is None or only == chain.steps[-1].name:
-        page = _page(loading, chain)
+    page = _page(loading, chain) if only is None or only == chain.steps[-1].name else ""
     return ChainReport(chain.name, tuple({"step": n, **r.as_dict()} for n, r in reports.items()), page)
 
 
@@ -80,20 +80,31 @@ def _result_of(chain: Chain, step: Step) -> tuple[str, str]:
 
 
 def _page(loading: Loading, chain: Chain) -> str:
+    """Write the page unless it shows this chain with these results already, and return where it is."""
     from jobs.chain_page import Found, page
 
-    loading.progress(f"page of {chain.name}")
-    found = []
-    for step in chain.steps:
-        source, table = _result_of(chain, step)
-        rows = loading.lake.table(table).to_geopandas(where=f"source_name = '{source}'")
-        runs = loading.lake.table("mart.mining__run").to_geopandas(where=f"result_source = '{source}'")
-        newest = runs.sort_values("recorded_at").iloc[-1].to_dict() if len(runs) else {}
-        found.append(Found(step, find_contract(table, loading.contracts), rows, newest))
-    text = page(chain, found, loading.recorded_at, _outlines(loading))
-    key = f"chain/{chain.name}/index.html"
-    loading.lake.store.put(key, text.encode())
-    return loading.lake.store.uri(key, scheme="path" if isinstance(loading.lake.store, LocalStore) else "s3a")
+    key, store, results = f"chain/{chain.name}/index.html", loading.lake.store, [_result_of(chain, step) for step in chain.steps]
+    runs = [_newest_run(loading, source) for source, _ in results]
+    edition = hashlib.sha256("|".join([chain.model_dump_json(), *(r.get("mining_run_id", "") for r in runs)]).encode()).hexdigest()[:12]
+    if edition.encode() not in (store.get(key) or b""):
+        loading.progress(f"page of {chain.name}")
+        found = [
+            Found(
+                step,
+                find_contract(table, loading.contracts),
+                loading.lake.table(table).to_geopandas(where=f"source_name = '{source}'"),
+                run,
+            )
+            for step, (source, table), run in zip(chain.steps, results, runs, strict=True)
+        ]
+        store.put(key, page(chain, found, f"{loading.recorded_at}, {edition}", _outlines(loading)).encode())
+    return store.uri(key, scheme="path" if isinstance(store, LocalStore) else "s3a")
+
+
+def _newest_run(loading: Loading, source: str) -> dict[str, Any]:
+    """Return the row of the newest run of an analysis."""
+    rows = loading.lake.table("mart.mining__run").to_arrow(where=f"result_source = '{source}'").sort_by("recorded_at")
+    return dict(rows.slice(rows.num_rows - 1).to_pylist()[0]) if rows.num_rows else {}
 
 
 def _outlines(loading: Loading) -> Any:

@@ -1,7 +1,8 @@
 """Run a tool of the shelf on a table of the lake: its result, the patterns in it, and the run itself become rows of `mart`.
 
 An analysis is a tool with its parameters on a table under a condition; its digest names the rows that it has in the result table
-(`source_name`), and a rerun replaces them. The same analysis of the same version of the table is recognised before anything is computed.
+(`source_name`), and a rerun replaces what of them has changed. A table that is as it was at the last run is recognised before anything is
+computed; where it has changed, a tool that can computes only what the change touches.
 """
 
 from __future__ import annotations
@@ -18,18 +19,22 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from jobs.load import Loading
+from jobs.mine_since import RUN, Question, forget_others, keep, last_run, updated
+from sanyu.lake.changes import changed_rows, table_id
 from sanyu.lake.deliveries import sequence
 from schemas.registry import find_contract
 from schemas.stamp import STAMP
 from transforms.mining.frames import IN_PROCESS_ROWS, Way, frame_kind, noted
 from transforms.mining.tool import Tool, find_tool
+from transforms.mining.update import Updated
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from sanyu.lake.write import Write
     from schemas.model import Contract
 
-RUN, PATTERN = "mart.mining__run", "mart.mining__pattern"
+PATTERN = "mart.mining__pattern"
 PLACE = ("entity_id", "geom", "lon", "lat", "x_m", "y_m")
 MOST_IN_PROCESS_ROWS = 5_000_000
 # Measured on the demo city's events in pandas, with the copies that a tool makes: id and place alone, and with the whole stamp.
@@ -53,7 +58,11 @@ class Analysis:
 
 @dataclass(frozen=True)
 class MineReport:
-    """What a run did; `state` is `computed` or `unchanged` (the result was there)."""
+    """What a run did; `state` is `computed`, `updated` (only what a change touches was computed again) or `unchanged` (nothing was).
+
+    `recomputed` of `recomputable` `unit`s were computed, `because` says why all were; `rows_written` are rows that were not there as they
+    are.
+    """
 
     tool: str
     table: str
@@ -63,60 +72,106 @@ class MineReport:
     way: str = ""
     rows_in: int = 0
     rows_out: int = 0
+    rows_written: int = 0
     patterns: int = 0
     seconds: float = 0.0
+    changed_rows: int = 0
+    recomputed: int = 0
+    recomputable: int = 0
+    unit: str = "rows"
+    because: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def scope(self) -> str:
+        """Return how much was computed, in words."""
+        if self.state == "unchanged":
+            return "nothing"
+        share = f"{self.recomputed:,} of {self.recomputable:,} {self.unit}"
+        return f"{share} ({self.because})" if self.because else share
+
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "scope": self.scope}
 
 
 def run(loading: Loading, analysis: Analysis) -> MineReport:
-    """Mine a table and write result, patterns and run; SY-N001 to SY-N003 and what the tool and the reader raise."""
+    """Mine a table and write result, patterns and run; SY-N001 to SY-N003 and what the tool and the reader raise.
+
+    Where the table, or what of it the question reads, is as at the last run, nothing is done and Spark is not started.
+    """
     from sanyu.lake.write import Write
 
     tool = find_tool(analysis.tool)
     parsed = tool.parsed(analysis.parameters)
+    asked = {**{p.name: p.default for p in tool.parameters}, **parsed}
     contract = find_contract(tool.result, loading.contracts)
     table = loading.lake.table(analysis.table)
-    read_at = table.version
-    name = analysis.source_name(tool, parsed)
-    batch = hashlib.sha256(f"{name}@{read_at}".encode()).hexdigest()[:12]
-    number = sequence(loading.lake.store, name, batch)
-    writer = loading.lake.writer(loading.spark())
-    write = Write(name, batch, loading.run_id, number, contract.version)
-    if writer.committed(contract.path, write):
-        return MineReport(tool.name, analysis.table, contract.name, name, "unchanged")
+    identity, name = table_id(table), analysis.source_name(tool, parsed)
+    columns = tuple(needed_columns(tool, asked, table.columns))
+    question = Question(table, table.version, analysis.where, columns)
+    last = last_run(loading.lake, contract, name)
+    changes = None
+    if last is not None and last.table_id == identity:
+        if last.version == question.version:
+            return MineReport(tool.name, analysis.table, contract.name, name, "unchanged")
+        changes = changed_rows(table, last.version, question.version, columns, where=analysis.where)
+        if changes is not None and not changes:
+            return MineReport(tool.name, analysis.table, contract.name, name, "unchanged")
     loading.progress(f"mine {tool.name}: {analysis.table}")
-    asked = {**{p.name: p.default for p in tool.parameters}, **parsed}
-    frame, rows_in, limit = _read(table, asked, tool, analysis.where, read_at)
     started = time.monotonic()
-    with noted() as notes:
-        result = tool.function(frame, **parsed)
-        rows = _as_arrow(result) if frame_kind(result) != "spark" else result
-        seconds = time.monotonic() - started
+    found = updated(loading.lake, tool, asked, question, last, changes, (contract, name)) if last is not None else "first run"
+    made = _Made.whole(question, tool, parsed, found) if isinstance(found, str) else _Made.renewed(*found)
+    made = replace(made, seconds=round(time.monotonic() - started, 3), changed=len(changes) if changes is not None else 0)
+    batch = hashlib.sha256(f"{name}@{identity}@{question.version}".encode()).hexdigest()[:12]
+    number = sequence(loading.lake.store, name, batch)
+    write = Write(name, batch, loading.run_id, number, contract.version)
     facts = {"tool_name": tool.name, "input_table": analysis.table, "value_name": str(parsed.get("value") or "")}
-    made = _Writing(loading, write, facts)
-    count = rows.num_rows if isinstance(rows, pa.Table) else rows.count()
-    patterns = made.patterns(rows, contract, tool.grain == "rows")
-    way = str(notes.pop("way", Way.IN_PROCESS))
-    metrics = {k: v for k, v in notes.items() if isinstance(v, int | float | str | bool) or v is None}
-    metrics["in_process_limit"] = limit
-    report = MineReport(
-        tool.name, analysis.table, contract.name, name, "computed", way, rows_in, count, patterns, round(seconds, 3), metrics
-    )
-    made.run(report, tool, parsed, {"table": analysis.table, "version": read_at, "where": analysis.where})
-    made.result(contract, rows, tool.grain == "rows")  # last: a run that died before it is made again
-    return report
+    read = {"table": analysis.table, "table_id": identity, "version": question.version, "where": analysis.where}
+    return _Writing(loading, write, facts).all(made, tool, contract, parsed, read)
 
 
-def _read(table: Any, asked: Mapping[str, Any], tool: Tool, where: str | None, read_at: int) -> tuple[Any, int, int]:
+@dataclass(frozen=True)
+class _Made:
+    """What a run made: the rows (Arrow or Spark), how, of how many rows of input, and how much of it was computed."""
+
+    rows: Any
+    way: str
+    rows_in: int
+    metrics: dict[str, Any]
+    recomputed: int
+    whole_count: int
+    unit: str = "rows"
+    because: str = ""
+    kept: pa.Table | None = None
+    seconds: float = 0.0
+    changed: int = 0
+
+    @classmethod
+    def whole(cls, question: Question, tool: Tool, parsed: Mapping[str, Any], because: str) -> _Made:
+        """Run the tool over all rows."""
+        frame, count, limit = _read(question, tool)
+        with noted() as notes:
+            result = tool.function(frame, **parsed)
+            rows = _as_arrow(result) if frame_kind(result) != "spark" else result
+        way, kept = str(notes.pop("way", Way.IN_PROCESS)), notes.pop("kept", None)
+        metrics = {k: v for k, v in notes.items() if isinstance(v, int | float | str | bool) or v is None}
+        metrics["in_process_limit"] = limit
+        left = kept.to_arrow() if kept is not None and tool.update is not None else None
+        return cls(rows, way, count, metrics, count, count, because=because, kept=left)
+
+    @classmethod
+    def renewed(cls, found: Updated, count: int) -> _Made:
+        """Take a result that was brought up to date."""
+        return cls(found.result, Way.IN_PROCESS, count, dict(found.facts), found.recomputed, found.whole, found.unit, kept=found.kept)
+
+
+def _read(question: Question, tool: Tool) -> tuple[Any, int, int]:
     """Return the rows as pandas, or as a Spark frame where there are too many, their number, and the number from which Spark takes over."""
-    count, limit = table.count(where=where, version=read_at), in_process_limit(tool)
-    columns = needed_columns(tool, asked, table.columns)
+    table, given = question.table, {"where": question.where, "version": question.version}
+    count, limit = table.count(**given), in_process_limit(tool)
     if count >= limit:
-        return table.to_spark(columns, where=where, version=read_at), count, limit
-    return table.to_arrow(columns, where=where, version=read_at).to_pandas(), count, limit
+        return table.to_spark(question.columns, **given), count, limit
+    return table.to_arrow(question.columns, **given).to_pandas(), count, limit
 
 
 def needed_columns(tool: Tool, asked: Mapping[str, Any], known: Sequence[str]) -> list[str]:
@@ -146,28 +201,54 @@ class _Writing:
     """The rows of one run on their way into `mart`."""
 
     loading: Loading
-    write: Any
+    write: Write
     facts: dict[str, str]
 
-    def result(self, contract: Contract, rows: Any, is_of_input: bool) -> None:
-        """Write the result's table."""
-        self._commit(contract, rows, "entity_id" if is_of_input else None)
+    def all(self, made: _Made, tool: Tool, contract: Contract, parsed: Mapping[str, Any], read: Mapping[str, Any]) -> MineReport:
+        """Write result, patterns, what is kept, and last the run, whose row says that the others are there."""
+        key = "entity_id" if tool.grain == "rows" else None
+        count, written = self._commit(contract, made.rows, key)
+        patterns = self._patterns(made.rows, contract, key)
+        name, batch = self.write.source_name, self.write.batch_id
+        keep(self.loading.lake, name, batch, made.kept)
+        report = MineReport(
+            tool=tool.name,
+            table=str(read["table"]),
+            result_table=contract.name,
+            source_name=name,
+            state="updated" if made.changed and not made.because else "computed",
+            way=made.way,
+            rows_in=made.rows_in,
+            rows_out=count,
+            rows_written=written,
+            patterns=patterns,
+            seconds=made.seconds,
+            changed_rows=made.changed,
+            recomputed=made.recomputed,
+            recomputable=made.whole_count,
+            unit=made.unit,
+            because=made.because,
+            metrics=made.metrics,
+        )
+        self._run(report, tool, parsed, read)
+        forget_others(self.loading.lake, name, batch)
+        return report
 
-    def patterns(self, rows: Any, contract: Contract, is_of_input: bool) -> int:
+    def _patterns(self, rows: Any, contract: Contract, key: str | None) -> int:
         """Write what the result found, if it names patterns, and return how many."""
         from transforms.mining.found import found_rows
 
         found = found_rows(rows)
         if found is None:
             return 0
-        facts = {**self.facts, "result_table": contract.name}
-        return self._commit(find_contract(PATTERN), found, "entity_id" if is_of_input else None, facts)
+        return self._commit(find_contract(PATTERN), found, key, {**self.facts, "result_table": contract.name})[0]
 
-    def run(self, report: MineReport, tool: Tool, parsed: Mapping[str, Any], read: Mapping[str, Any]) -> None:
+    def _run(self, report: MineReport, tool: Tool, parsed: Mapping[str, Any], read: Mapping[str, Any]) -> None:
         """Write the row of the run itself."""
         defaults = {p.name: p.default for p in tool.parameters}
         seed = parsed.get("seed", defaults.get("seed"))
         evidence = f"{tool.title}: {tool.docs}; {report.rows_in} rows of {read['table']} at version {read['version']}"
+        scope = {"changed_rows": report.changed_rows, "recomputed": report.scope, "rows_written": report.rows_written}
         row = {
             **self.facts,
             "mining_run_id": self.loading.run_id,
@@ -176,7 +257,7 @@ class _Writing:
             "inputs": json.dumps([dict(read)], sort_keys=True, ensure_ascii=False),
             "result_table": report.result_table,
             "result_source": report.source_name,
-            "metrics": json.dumps(report.metrics, sort_keys=True, ensure_ascii=False, default=float),
+            "metrics": json.dumps({**report.metrics, **scope}, sort_keys=True, ensure_ascii=False, default=float),
             "evidence": evidence if seed is None else f"{evidence}; seed {seed}",
             "way": report.way,
             "row_count": report.rows_in,
@@ -187,7 +268,8 @@ class _Writing:
         own = replace(self.write, source_name=f"{self.write.source_name}_{self.loading.run_id}")
         replace(self, write=own)._commit(find_contract(RUN), pa.table({k: [v] for k, v in row.items()}), None)
 
-    def _commit(self, contract: Contract, rows: Any, key: str | None, facts: dict[str, str] | None = None) -> int:
+    def _commit(self, contract: Contract, rows: Any, key: str | None, facts: dict[str, str] | None = None) -> tuple[int, int]:
+        """Write the rows and return how many there are, and how many of them were not in the table as they are."""
         from jobs.mined import stamped
 
         spark = self.loading.spark()
@@ -197,7 +279,7 @@ class _Writing:
         ready = stamped(frame, contract, self.write, self.loading.recorded_at, self.facts if facts is None else facts, key).persist()
         try:
             count = ready.count()
-            outcome = self.loading.lake.writer(spark).commit_facts(contract, ready, self.write, count=count)
+            outcome = self.loading.lake.writer(spark).commit_facts(contract, ready, self.write, count=count, sparing=True)
         finally:
             ready.unpersist()
-        return outcome.loaded + outcome.unchanged
+        return count, outcome.loaded

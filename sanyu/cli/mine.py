@@ -49,10 +49,12 @@ def mine(
         show.dump(report.as_dict())
         return
     if report.state == "unchanged":
-        show.console.print(f"{report.result_table}: nothing changed ({report.source_name})")
+        show.console.print(f"{report.result_table}: nothing changed, nothing computed ({report.source_name})")
         return
     took = f"{report.seconds:.1f} s, {report.way}"
     show.console.print(f"{report.result_table}: {report.rows_out:,} rows from {report.rows_in:,} in {took} ({report.source_name})")
+    after = f" after {report.changed_rows:,} changed rows" if report.changed_rows else ""
+    show.console.print(f"recomputed {report.scope}{after}; {report.rows_written:,} rows written")
     show.table(None, ("metric", "value"), sorted(report.metrics.items()), right=("value",))
     show.console.print(f"patterns: {report.patterns:,} in mart.mining__pattern" if report.patterns else "no pattern")
 
@@ -87,9 +89,12 @@ def run_chain(
     if json:
         show.dump(report.as_dict() | ({"planted": scores} if truth else {}))
         return
-    rows = [(s["step"], s["tool"], s["rows_in"], s["rows_out"], s["patterns"], s["seconds"], s["state"]) for s in report.steps]
-    heads = ("step", "tool", "rows in", "rows out", "patterns", "s", "state")
-    show.table(f"{report.chain}", heads, rows, right=heads[2:6])
+    rows = [
+        (s["step"], s["tool"], s["rows_in"], s["rows_out"], s["rows_written"], s["patterns"], s["seconds"], s["state"], s["scope"])
+        for s in report.steps
+    ]
+    heads = ("step", "tool", "rows in", "rows out", "written", "patterns", "s", "state", "recomputed")
+    show.table(f"{report.chain}", heads, rows, right=heads[2:7])
     if scores:
         columns = tuple(scores[0])
         shown = [tuple(f"{v:.1%}" if isinstance(v, float) else f"{v}" for v in row.values()) for row in scores]

@@ -26,6 +26,7 @@ from schemas.stamp import table_fields
 from transforms.stamp.versions import CORRECT, END, INSERT, REKEY, UNCHANGED, Instants, decide, merge_rows
 
 TARGET_FILE_BYTES = 32 << 20
+MOST_KEYS = 500  # of a sparing write: they stand one by one in the condition of the commit
 BYTES_PER_ROW = 160  # of a stamped row in Parquet, measured on buildings of five corners; only steers the number of files
 QUARANTINE_COLUMNS = (
     *("source_name", "batch_id", "run_id", "contract", "file_name", "row_number", "feature_id", "errors", "attributes", "geom"),
@@ -153,8 +154,11 @@ class DeltaWriter:
                 return Outcome(loaded=count, version=self.version(contract.path))
             return self._merge(contract, rows if count else None, live, write, instants, ended if full else None, held)
 
-    def commit_facts(self, contract: Contract, rows: DataFrame, write: Write, *, count: int) -> Outcome:
-        """Overwrite the batch's partitions of the source's own rows; equal content leaves the table as it is."""
+    def commit_facts(self, contract: Contract, rows: DataFrame, write: Write, *, count: int, sparing: bool = False) -> Outcome:
+        """Overwrite the batch's partitions of the source's own rows; equal content leaves the table as it is.
+
+        With `sparing` only the rows under keys whose content differs are written, where these are few: the others keep their batch.
+        """
         with self._held(contract.path, write) as held:
             if self.committed(contract.path, write):
                 return self._recorded(contract.path, write)
@@ -171,16 +175,22 @@ class DeltaWriter:
             if _digest(old) == _digest(rows):
                 return Outcome(unchanged=count, version=self.version(contract.path))
             closed = old.join(rows.select("source_key"), "source_key", "left_anti").count()
+            keys = _differing_keys(old, rows) if sparing else None
+            written = count
+            if keys is not None:
+                bound += " and source_key in ({})".format(", ".join("'" + key.replace("'", "''") + "'" for key in keys))
+                rows = rows.where(F.col("source_key").isin(keys))
+                written = rows.count()
             held.check()
             (
-                self._laid_out(rows, count)
+                self._laid_out(rows, written)
                 .write.format("delta")
                 .mode("overwrite")
                 .option("replaceWhere", bound)
                 .options(**self._commit_options(write))
                 .save(self.uri(contract.path))
             )
-            return Outcome(loaded=count, closed=closed, version=self.version(contract.path))
+            return Outcome(loaded=written, unchanged=count - written, closed=closed, version=self.version(contract.path))
 
     def live(self, contract: Contract, source_name: str) -> DataFrame:
         """Return the believed rows that a source has delivered to a table: every version that is not superseded."""
@@ -308,3 +318,12 @@ def _digest(rows: DataFrame) -> tuple[int, int]:
     found = rows.select(F.xxhash64("source_key", "row_hash").cast("decimal(38,0)").alias("h")).agg(F.count("h"), F.sum("h")).head()
     assert found is not None
     return int(found[0]), int(found[1] or 0)
+
+
+def _differing_keys(old: DataFrame, rows: DataFrame) -> list[str] | None:
+    """Return the keys under which two sets of rows do not hold the same content, None where they are many."""
+    pair = ("source_key", "row_hash")
+    both = rows.select(*pair, F.lit(1).alias("times")).unionAll(old.select(*pair, F.lit(-1).alias("times")))
+    differing = both.groupBy(*pair).agg(F.sum("times").alias("times")).where("times <> 0").select("source_key").distinct()
+    keys = [row["source_key"] for row in differing.limit(MOST_KEYS + 1).collect()]
+    return keys if len(keys) <= MOST_KEYS else None

@@ -20,6 +20,7 @@ from sanyu.lake import Lake
 from sanyu.settings import Settings
 from schemas.messages import SanyuError
 from schemas.registry import contracts
+from transforms.mining.tool import find_tool
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -77,7 +78,8 @@ def test_a_tool_s_result_patterns_and_run_are_in_the_lake(loading: Callable[[], 
     assert len(found) == len(listed) == report.patterns > 0
     row = job.lake.table("mart.mining__run").to_arrow(where=f"result_source = '{report.source_name}'").to_pylist()[0]
     assert json.loads(row["parameters"])["k"] == 6
-    assert json.loads(row["inputs"]) == [{"table": TABLE, "version": 0, "where": None}]
+    read = json.loads(row["inputs"])[0]
+    assert (read["table"], read["version"], read["where"]) == (TABLE, 0, None)
     again = run(loading(), asked)
     assert again.state == "unchanged"
 
@@ -112,3 +114,93 @@ def test_a_chain_or_step_that_is_not_there_is_named(loading: Callable[[], Loadin
     (tmp_path / "small.toml").write_text(CHAIN.replace("@cells", "@later"), "utf-8")
     with pytest.raises(SanyuError, match="SY-N024"):
         run_chain(loading(), "small", folder=tmp_path)
+
+
+EVENTS = "core.thematic__event"
+CELLS = {"size_m": 300, "time": "observed_at", "step": "day"}
+
+
+class Register:
+    """A table of events as the lake keeps them: rows are closed and replaced by merges, and the change feed is on."""
+
+    def __init__(self, spark: SparkSession, path: Path) -> None:
+        self._spark, self._path, self._rng, self._next = spark, str(path), np.random.default_rng(7), 0
+        columns = "entity_id string, observed_at timestamp, valid_to_at timestamp, superseded_at timestamp"
+        kept = "'delta.enableChangeDataFeed' = 'true', 'delta.enableDeletionVectors' = 'true'"
+        box = "bbox struct<xmin:double,ymin:double,xmax:double,ymax:double>"
+        spark.sql(f"CREATE TABLE delta.`{path}` ({columns}, {box}, geom binary) USING delta TBLPROPERTIES ({kept})")
+
+    def add(self, size: int) -> None:
+        """Append events; the first and the last of all days are among the first ones."""
+        at = self._rng.uniform([120.60, 30.20], [120.64, 30.24], (size, 2))
+        days = self._rng.integers(1, 11, size)
+        days[:2] = (0, 11) if self._next == 0 else days[:2]
+        seconds = self._rng.integers(0, 86_400, size)
+        seconds[:2] = (0, 80_000) if self._next == 0 else seconds[:2]
+        start = int(dt.datetime(2025, 3, 2, 16, tzinfo=dt.UTC).timestamp())
+        rows = {
+            "entity_id": [f"E{n:05d}" for n in range(self._next, self._next + size)],
+            "observed_at": pa.array((start + days * 86_400 + seconds) * 1_000_000).cast(pa.timestamp("us", tz="UTC")),
+            "valid_to_at": pa.nulls(size, pa.timestamp("us", tz="UTC")),
+            "superseded_at": pa.nulls(size, pa.timestamp("us", tz="UTC")),
+            "bbox": [{"xmin": x, "ymin": y, "xmax": x, "ymax": y} for x, y in at.tolist()],
+            "geom": shapely.to_wkb(shapely.points(at), flavor="iso"),
+        }
+        self._spark.createDataFrame(pa.table(rows)).coalesce(1).write.format("delta").mode("append").save(self._path)
+        self._next += size
+
+    def end(self, *numbers: int) -> None:
+        """Close events as a merge does."""
+        listed = ", ".join(f"('E{n:05d}')" for n in numbers)
+        self._spark.sql(
+            f"MERGE INTO delta.`{self._path}` t USING (SELECT col1 AS id FROM VALUES {listed}) c ON t.entity_id = c.id "
+            "WHEN MATCHED THEN UPDATE SET valid_to_at = timestamp'2025-04-01'"
+        )
+
+    def remove(self, *numbers: int) -> None:
+        """Delete events outright."""
+        self._spark.sql(f"DELETE FROM delta.`{self._path}` WHERE entity_id IN ({', '.join(repr(f'E{n:05d}') for n in numbers)})")
+
+
+def content(table: pa.Table, columns: list[str]) -> list[tuple[str, ...]]:
+    return sorted(tuple(str(v) for v in row.values()) for row in table.select(columns).to_pylist())
+
+
+def test_after_changes_only_what_they_touch_is_computed_and_the_result_is_that_of_a_whole_run(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+) -> None:
+    register = Register(spark, tmp_path / "core" / "thematic" / "event")
+    register.add(3_000)
+    lake = Lake(tmp_path, settings.model_copy(update={"lake": str(tmp_path)}))
+
+    def loading(number: int, *, no_spark: bool = False) -> Loading:
+        def refused() -> SparkSession:
+            raise AssertionError("Spark was asked for")
+
+        return Loading(lake, contracts(), Path(), f"r{number}", dt.datetime.now(dt.UTC).isoformat(), refused if no_spark else lambda: spark)
+
+    asked = [Analysis("emerging_hot_spots", EVENTS, CELLS), Analysis("cell_count", EVENTS, {"size_m": 300}, "observed_at IS NOT NULL")]
+    first = [run(loading(0), one) for one in asked]
+    assert [(r.state, r.because, r.recomputed) for r in first] == [("computed", "first run", 3_000)] * 2
+    for round_ in (1, 2):
+        register.add(2)
+        register.end(10 * round_, 10 * round_ + 1)
+        register.remove(500 + round_)
+        now = lake.table(EVENTS).to_arrow(["entity_id", "observed_at", "geom"]).to_pandas()
+        for before, one in zip(first[:round_], asked[:round_], strict=True):  # the second question has waited for two rounds
+            report = run(loading(round_), one)
+            changed = 10 if one.tool == "cell_count" else 5
+            assert (report.state, report.because, report.changed_rows, report.rows_in) == ("updated", "", changed, len(now))
+            assert 0 < report.recomputed < 0.6 * report.recomputable
+            whole = pa.Table.from_pandas(find_tool(one.tool).function(now, **one.parameters), preserve_index=False)
+            found = lake.table(report.result_table).to_arrow(where=f"source_name = '{report.source_name}'")
+            assert content(found, whole.column_names) == content(whole, whole.column_names)
+            assert (report.source_name, report.rows_out) == (before.source_name, len(found))
+            if one.tool == "cell_count":
+                assert report.rows_written == report.recomputed == 10
+                assert sorted(found.column("batch_id").value_counts().field(1).to_pylist())[0] == 10
+            again = run(loading(90, no_spark=True), one)
+            assert (again.state, again.scope) == ("unchanged", "nothing")
+    register.end(10)  # it has ended already: no row that the question reads is another
+    assert run(loading(91, no_spark=True), asked[0]).state == "unchanged"
+    assert len(lake.store.keys("mining")) == 1

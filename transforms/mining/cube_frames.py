@@ -19,8 +19,9 @@ from transforms.mining import metres
 from transforms.mining.categories import LABELS
 from transforms.mining.cells import PLANAR, CellRule
 from transforms.mining.cube import Cube, CubeRule, cube_of_bins, cube_of_events
+from transforms.mining.cube_kept import Kept
 from transforms.mining.cube_time import StepRule, as_instants
-from transforms.mining.frames import collect, floats, frame_kind, in_process, like, require_columns
+from transforms.mining.frames import collect, floats, frame_kind, in_process, like, note, require_columns
 from transforms.mining.hot_spots import HotSpots
 from transforms.space.coords import transform_geometries
 
@@ -56,15 +57,26 @@ def cube_of_frame(
         from transforms.mining.cube_spark import bins_of_spark
 
         edges, bins = bins_of_spark(frame, rule, parameters, crs)
-        return cube_of_bins(rule, edges, bins, borders), crs
+        cube = cube_of_bins(rule, edges, bins, borders)
+        note(kept=Kept(cube))
+        return cube, crs
+    at, amounts, place = events_of_frame(frame, rule, parameters)
+    cube = cube_of_events(rule, at, values=amounts, borders=borders, **place)
+    note(kept=Kept(cube))
+    return cube, crs
+
+
+def events_of_frame(frame: Any, rule: CubeRule, parameters: Mapping[str, Any]) -> tuple[Any, Floats | None, dict[str, Any]]:
+    """Return instant, amount (None for plain counts) and place of each event, as `cube.bins_of_events` takes them; Spark is collected."""
+    time, value, division = parameters["time"], parameters["value"], parameters["division"]
     wanted = [time, *([value] if value else [])]
     plain = frame.reset_index(drop=True) if frame_kind(frame) != "spark" else numbered(frame)
     key = "__row" if frame_kind(frame) == "spark" else None
-    if by_code:
+    if rule.cells.kind == "division":
         table = collect(plain, [division, *wanted], key)
         place: dict[str, Any] = {"codes": np.asarray(table.column(division).to_pylist(), dtype=object)}
     elif rule.cells.kind in PLANAR:
-        table = metres.points(plain, wanted, key, crs=crs)
+        table = metres.points(plain, wanted, key, crs=rule.cells.crs)
         place = {"x": table.column("x_m").to_numpy(), "y": table.column("y_m").to_numpy()}
     else:
         table, lon, lat = degrees(plain, wanted, key)
@@ -72,7 +84,7 @@ def cube_of_frame(
     if not table.num_rows:
         raise SanyuError("SY-N064", rows=0, usable=0)
     amounts = floats(table, value) if value else None
-    return cube_of_events(rule, as_instants(table.column(time).to_pandas()), values=amounts, borders=borders, **place), crs
+    return as_instants(table.column(time).to_pandas()), amounts, place
 
 
 def degrees(frame: Any, columns: list[str], id_column: str | None = None) -> tuple[pa.Table, Floats, Floats]:

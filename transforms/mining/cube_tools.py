@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy.typing as npt
@@ -10,10 +12,14 @@ import pyarrow as pa
 from schemas.messages import SanyuError
 from transforms.mining.cube import Cube
 from transforms.mining.cube_frames import cells_like, cube_of_frame, hot_spot_table, instants, outlines
+from transforms.mining.cube_kept import Kept
+from transforms.mining.cube_update import cellwise, renewed
 from transforms.mining.frames import note
-from transforms.mining.hot_spots import HotSpotRule, HotSpots, hot_spots
+from transforms.mining.hot_spots import HotSpotRule, HotSpots, hot_spots, judged, require_usable
+from transforms.mining.hot_spots_update import updated_sums
 from transforms.mining.tool import tool
 from transforms.mining.trend import trends
+from transforms.mining.update import Change, Updated
 
 
 def space_time_cube(
@@ -47,12 +53,32 @@ def space_time_cube(
     return cube_of_frame(frame, {k: v for k, v in locals().items() if k not in ("frame", "borders")}, borders)[0]
 
 
+def _updated_hot_spots(change: Change, asked: Mapping[str, Any]) -> Updated | str:
+    """Bring emerging hot spots up to date: neighbourhoods near a change are summed again, what depends on the whole cube is judged anew."""
+    new = renewed(change, asked)
+    if isinstance(new, str):
+        return new
+    if new.before.local is None:
+        return "the last run left no sums of neighbourhoods"
+    require_usable(new.cube)
+    rule = HotSpotRule(**{field.name: asked[field.name] for field in fields(HotSpotRule)})
+    local, summed = updated_sums(new.before.cube, new.before.local, new.cube, rule)
+    found = judged(new.cube, rule, local)
+    return Updated(hot_spot_table(found, new.crs), summed, len(new.cube.cells), "cells", Kept(new.cube, local).to_arrow(), facts(found))
+
+
+def _updated_trends(change: Change, asked: Mapping[str, Any]) -> Updated | str:
+    """Bring the trends of cells up to date: only cells with other bins are tested again."""
+    return cellwise(change, asked, lambda cube, crs: _trend_table(cube, crs, asked["alpha"]), _trend_facts)
+
+
 @tool(
     "Emerging hot spots",
     "时空热点演化",
     result="mart.mining__emerging_hot_spot",
     grain="own",
     columns=("time", "value", "division"),
+    update=_updated_hot_spots,
 )
 def emerging_hot_spots(
     frame: Any,
@@ -92,7 +118,7 @@ def emerging_hot_spots(
         return hot_spots(frame, rule)
     cube, metric = cube_of_frame(frame, {k: v for k, v in locals().items() if k not in ("frame", "borders", "rule")}, borders)
     found = hot_spots(cube, rule)
-    note(**facts(found))
+    note(**facts(found), kept=Kept(cube, found.local))
     return cells_like(frame, hot_spot_table(found, metric))
 
 
@@ -102,6 +128,7 @@ def emerging_hot_spots(
     result="mart.mining__cell_trend",
     grain="own",
     columns=("time", "value", "division"),
+    update=_updated_trends,
 )
 def mann_kendall(
     frame: Any,
@@ -130,10 +157,16 @@ def mann_kendall(
     if isinstance(frame, Cube):
         return trends(frame.values)
     cube, metric = cube_of_frame(frame, {k: v for k, v in locals().items() if k != "frame"})
+    table = _trend_table(cube, metric, alpha)
+    note(**_trend_facts(cube, table))
+    return cells_like(frame, table)
+
+
+def _trend_table(cube: Cube, crs: str | None, alpha: float) -> pa.Table:
+    """Return one row per cell: its trend, its slope, and its outline in EPSG:4490 (WKB)."""
     found = trends(cube.values)
     rising = found.signs(alpha)
-    note(cell_count=len(rising), rising_count=int((rising > 0).sum()), falling_count=int((rising < 0).sum()))
-    table = pa.table(
+    return pa.table(
         {
             "cell_id": pa.array(cube.cells.ids, pa.string()),
             "event_count": pa.array(cube.counts.sum(axis=1)),
@@ -147,10 +180,14 @@ def mann_kendall(
             "sen_intercept": pa.array(found.intercept, from_pandas=True),
             "from_at": instants(cube.edges[:1].repeat(len(rising))),
             "to_at": instants(cube.edges[-1:].repeat(len(rising))),
-            "geom": outlines(cube, metric),
+            "geom": outlines(cube, crs),
         }
     )
-    return cells_like(frame, table)
+
+
+def _trend_facts(cube: Cube, table: pa.Table) -> dict[str, Any]:
+    signs = table.column("trend_sign").to_numpy()
+    return {"cell_count": len(cube.cells), "rising_count": int((signs > 0).sum()), "falling_count": int((signs < 0).sum())}
 
 
 def facts(found: HotSpots) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def hot_spots(cube: Cube, rule: HotSpotRule | None = None) -> HotSpots:
     SY-N065 for a cube of one step, SY-N068 where all values are equal, SY-N070 where a step has no value at all, SY-N063 for parameters.
     """
     rule = rule or HotSpotRule()
-    _require_usable(cube)
+    require_usable(cube)
     local = local_sums(cube.values, *rule.around(cube), rule.steps_back)
     return judged(cube, rule, local)
 
@@ -202,7 +202,8 @@ def _local_sums(values: Floats, starts: Ints, others: Ints, steps_back: int, row
     return totals, sizes
 
 
-def _require_usable(cube: Cube) -> None:
+def require_usable(cube: Cube) -> None:
+    """Raise SY-N065 for a cube of one step, SY-N070 for a step that has no value at all."""
     steps = cube.shape[1]
     if steps < 2:
         raise SanyuError("SY-N065", steps=steps, tool="emerging_hot_spots", needed=2)

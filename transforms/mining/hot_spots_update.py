@@ -5,8 +5,8 @@ other bins are taken over. The sums of neighbourhoods are added up again for the
 theirs. What depends on the whole cube by definition is not local and is redone for all, in one pass over the bins: mean, standard
 deviation, the rank that limits the false discovery rate, and so z, signs, trend and category.
 
-The steps must stay the same: the rule names its period (`from_at`, `to_at`), or the caller knows that first and last event have not moved.
-A cube with other borders of steps is refused with SY-N063.
+The steps must stay the same, but for new ones after the last: their bins and sums are made for all cells, those of the older steps stay.
+A cube whose older steps have other borders is refused with SY-N063.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from schemas.messages import SanyuError
 from transforms.mining.cells import Ints
 from transforms.mining.cube import Bins, Cube, cube_of_bins
 from transforms.mining.cube_time import Instants
-from transforms.mining.hot_spots import HotSpots, LocalSums, judged, local_sums
+from transforms.mining.hot_spots import HotSpotRule, HotSpots, LocalSums, judged, local_sums
 
 
 def updated_cube(cube: Cube, changed: npt.NDArray[Any], fresh: Bins | None, edges: Instants, borders: Any = None) -> Cube:
     """Return the cube in which the cells with the ids `changed` have the bins `fresh` (None: no event is left in them).
 
-    `fresh` are all bins of these cells, from `cube.bins_of_events` over their events with `edges=cube.edges`. For divisions `borders` as
-    for a new cube. SY-N063 where `edges` are not those of the cube, SY-N064 where nothing is left.
+    `fresh` are all bins of these cells, from `cube.bins_of_events` over their events with the same `edges`: those of the cube, and after
+    them those of newer steps. For divisions `borders` as for a new cube. SY-N063 for other edges, SY-N064 where nothing is left.
     """
-    if not np.array_equal(edges, cube.edges):
+    if not np.array_equal(edges[: len(cube.edges)], cube.edges):
         raise SanyuError("SY-N063", argument="edges", value=f"{edges[0]} … {edges[-1]}", expected="the steps of the cube; run it anew")
     kept = ~np.isin(cube.cells.ids.astype(str), np.asarray(changed).astype(str))
     row, step = np.nonzero((cube.counts > 0) & kept[:, None])
@@ -48,25 +48,42 @@ def updated_cube(cube: Cube, changed: npt.NDArray[Any], fresh: Bins | None, edge
 
 def updated_hot_spots(before: HotSpots, cube: Cube) -> tuple[HotSpots, int]:
     """Return the hot spots of the new cube, and the number of cells whose neighbourhood sums were computed again."""
-    old = {cell: n for n, cell in enumerate(before.cube.cells.ids.tolist())}
-    origin = np.array([old.get(cell, -1) for cell in cube.cells.ids.tolist()], dtype=np.int64)
-    starts, others = before.rule.around(cube)
+    local, summed = updated_sums(before.cube, before.local, cube, before.rule)
+    return judged(cube, before.rule, local), summed
+
+
+def updated_sums(old: Cube, sums: LocalSums, cube: Cube, rule: HotSpotRule) -> tuple[LocalSums, int]:
+    """Return the neighbourhood sums of the new cube from those of the old one, and the number of cells that were summed again."""
+    origin = origins(old, cube)
+    steps, common = cube.shape[1], old.shape[1]
+    starts, others = rule.around(cube)
     same = origin >= 0
-    same[same] = _equal_rows(cube.values[same], before.cube.values[origin[same]])
+    same[same] = equal_rows(cube.values[same, :common], old.values[origin[same]])
     dirty = _around(~same, starts, others)
-    gone = np.ones(len(before.cube.cells), dtype=bool)
+    gone = np.ones(len(old.cells), dtype=bool)
     gone[origin[origin >= 0]] = False
     if gone.any():
-        once = _around(gone, *before.rule.around(before.cube))
+        once = _around(gone, *rule.around(old))
         dirty |= np.where(origin >= 0, once[np.maximum(origin, 0)], True)
     rows = np.flatnonzero(dirty)
-    totals, sizes = before.local.totals[np.maximum(origin, 0)], before.local.sizes[np.maximum(origin, 0)]
-    anew = local_sums(cube.values, starts, others, before.rule.steps_back, rows)
+    totals, sizes = np.zeros(cube.shape), np.zeros(cube.shape, np.int32)
+    totals[:, :common], sizes[:, :common] = sums.totals[np.maximum(origin, 0)], sums.sizes[np.maximum(origin, 0)]
+    if steps > common:  # a new step looks back at the last of the old ones
+        first = max(0, common - rule.steps_back)
+        late = local_sums(cube.values[:, first:], starts, others, rule.steps_back)
+        totals[:, common:], sizes[:, common:] = late.totals[:, common - first :], late.sizes[:, common - first :]
+    anew = local_sums(cube.values, starts, others, rule.steps_back, rows)
     totals[rows], sizes[rows] = anew.totals, anew.sizes
-    return judged(cube, before.rule, LocalSums(totals, sizes)), len(rows)
+    return LocalSums(totals, sizes), len(cube.cells) if steps > common else len(rows)
 
 
-def _equal_rows(a: Any, b: Any) -> npt.NDArray[np.bool_]:
+def origins(old: Cube, cube: Cube) -> Ints:
+    """Return for each cell of the new cube its place in the old one, −1 for a new cell."""
+    known = {cell: n for n, cell in enumerate(old.cells.ids.tolist())}
+    return np.array([known.get(cell, -1) for cell in cube.cells.ids.tolist()], dtype=np.int64)
+
+
+def equal_rows(a: Any, b: Any) -> npt.NDArray[np.bool_]:
     """Tell which rows are equal, NaN counting as equal to NaN."""
     equal: npt.NDArray[np.bool_] = ((a == b) | (np.isnan(a) & np.isnan(b))).all(axis=1)
     return equal

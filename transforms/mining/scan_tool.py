@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -11,9 +12,11 @@ import shapely
 from transforms.mining.change_points import change_points
 from transforms.mining.cube import Cube
 from transforms.mining.cube_frames import LAKE_CRS, cells_like, cube_of_frame, instants, outlines
+from transforms.mining.cube_update import cellwise
 from transforms.mining.frames import note
 from transforms.mining.scan import Cluster, Scan, ScanRule, space_time_scan
 from transforms.mining.tool import tool
+from transforms.mining.update import Change, Updated
 from transforms.space.coords import transform_geometries
 
 
@@ -62,7 +65,25 @@ def scan_of_cube(cube: Cube, rule: ScanRule) -> Scan:
     return space_time_scan(x, y, np.repeat(place, times), np.repeat(day, times), cube.shape[1], rule)
 
 
-@tool("Change points of cells", "单元变点检测", result="mart.mining__change_point", grain="own", columns=("time", "value", "division"), name="change_points")  # fmt: skip # noqa: E501
+def _updated_change_points(change: Change, asked: Mapping[str, Any]) -> Updated | str:
+    """Bring change points up to date: only the series of cells with other bins are cut again."""
+    how = (asked["model"], asked["penalty"], asked["min_steps"])
+    return cellwise(change, _cube_of_cells(asked), lambda cube, crs: _change_table(cube, crs, *how), _change_facts)
+
+
+def _cube_of_cells(asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {**asked, "division": "division_code", "keep": "with_data"}
+
+
+@tool(
+    "Change points of cells",
+    "单元变点检测",
+    result="mart.mining__change_point",
+    grain="own",
+    columns=("time", "value"),
+    name="change_points",
+    update=_updated_change_points,
+)
 def cell_change_points(
     frame: Any,
     *,
@@ -90,21 +111,30 @@ def cell_change_points(
     """
     if isinstance(frame, Cube):
         return change_points(frame.values, model=model, penalty=penalty, min_steps=min_steps)
-    asked = {k: v for k, v in locals().items() if k != "frame"} | {"division": "division_code", "keep": "with_data"}
+    asked = _cube_of_cells({k: v for k, v in locals().items() if k != "frame"})
     cube, metric = cube_of_frame(frame, asked)
+    table = _change_table(cube, metric, model, penalty, min_steps)
+    note(**_change_facts(cube, table))
+    return cells_like(frame, table)
+
+
+def _change_table(cube: Cube, crs: str | None, model: Literal["l2", "poisson"], penalty: float | None, min_steps: int) -> pa.Table:
+    """Return one row per change of a cell's series."""
     found = change_points(cube.values, model=model, penalty=penalty, min_steps=min_steps)
-    note(cell_count=len(cube.cells), step_count=cube.shape[1], change_count=len(found.rows))
-    table = pa.table(
+    return pa.table(
         {
             "cell_id": pa.array(cube.cells.ids[found.rows], pa.string()),
             "step_number": pa.array(found.steps.astype(np.int32)),
             "changed_at": instants(cube.edges[found.steps]),
             "mean_before": pa.array(found.before),
             "mean_after": pa.array(found.after),
-            "geom": outlines(cube, metric).take(pa.array(found.rows)),
+            "geom": outlines(cube, crs).take(pa.array(found.rows)),
         }
     )
-    return cells_like(frame, table)
+
+
+def _change_facts(cube: Cube, table: pa.Table) -> dict[str, Any]:
+    return {"cell_count": len(cube.cells), "step_count": cube.shape[1], "change_count": table.num_rows}
 
 
 def _cluster_table(cube: Cube, clusters: list[Cluster], crs: str | None) -> pa.Table:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from schemas.messages import SanyuError
+from transforms.mining.update import Update
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Grain = Literal["rows", "own", "summary"]
@@ -40,7 +41,8 @@ class Tool:
     """A tool: `result` is the contract of its result's table.
 
     `grain` says what a row of the result is: `rows` a row of the input with columns added, `own` something found (a cluster, a cell, a
-    pair), `summary` one row of figures about the whole input. `columns` are the parameters that name a column of the input.
+    pair), `summary` one row of figures about the whole input. `columns` are the parameters that name a column of the input. `update`
+    brings an earlier result up to date after a change of its table (`transforms.mining.update`), None where only a whole run can.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Tool:
     columns: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     version: int = 1
+    update: Update | None = None
 
     @property
     def docs(self) -> str:
@@ -79,11 +82,16 @@ def tool(
     columns: tuple[str, ...] = ("value",),
     name: str | None = None,
     version: int = 1,
+    update: Update | None = None,
 ) -> Callable[[Function], Function]:
-    """Mark a function as a tool; its parameters of the types bool, int, float and str are those of the command line."""
+    """Mark a function as a tool; its parameters of the types bool, int, float and str are those of the command line.
+
+    Raise `version` when the same input would give another result: runs of the older one then count as another analysis.
+    """
 
     def marked(function: Function) -> Function:
         about = {"title": title, "title_zh": title_zh, "result": result, "grain": grain, "columns": columns, "version": version}
+        about["update"] = update
         function.__tool__ = {"name": name or function.__name__, **about}  # type: ignore[attr-defined]
         return function
 
