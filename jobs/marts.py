@@ -1,11 +1,15 @@
 """Build the marts: dbt computes them over the rows that are valid now, the lake's writer commits those that have a contract.
 
 dbt runs on DuckDB in a process of its own, in a scratch folder; what it leaves there is a result, not a store. A failed dbt test or model
-fails the job before anything is written.
+fails the job before anything is written. What each mart was made from, by dbt's manifest, stands in the ledger: the versions of the tables
+that were read and the sources whose rows they had. A mart's licences follow from it, and marts whose inputs are as they were are not
+computed again.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import importlib.util
 import json
 import os
@@ -13,10 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -25,8 +29,14 @@ from quality.arrow import arrow_schema
 from quality.dbt import LIVE
 from sanyu.lake import Lake, duck
 from sanyu.lake.deliveries import sequence
+from sanyu.lake.ledger import LedgerRow
+from sanyu.serve.release import Lineage, Origin
 from schemas.messages import SanyuError
-from schemas.model import Contract
+from schemas.model import Contract, SecurityLabel
+from schemas.ops import LEDGER
+
+if TYPE_CHECKING:
+    from sanyu.lake.write import Outcome
 
 PROJECT = Path(importlib.util.find_spec("transforms").submodule_search_locations[0]) / "dbt"  # type: ignore[union-attr,index]
 EXTENSIONS = ("delta", "spatial", "httpfs")
@@ -51,33 +61,119 @@ def is_mart(contract: Contract) -> bool:
     return contract.layer == "mart" and (PROJECT / f"models/{contract.domain}/{contract.entity}.sql").is_file()
 
 
+@dataclass(frozen=True)
+class Made:
+    """A mart as dbt computed it. `absent` are tables that its model names and the lake did not have yet."""
+
+    contract: Contract
+    rows: pa.Table
+    lineage: Lineage
+    absent: tuple[str, ...]
+
+    @property
+    def source_name(self) -> str:
+        return f"dbt_{self.contract.entity}"
+
+    @property
+    def detail(self) -> str:
+        """Return what the ledger keeps of it."""
+        made = {"code": _code(self.contract), "absent": self.absent, "lineage": self.lineage.model_dump(mode="json")}
+        return json.dumps(made, ensure_ascii=False, sort_keys=True)
+
+
 def run(loading: Loading) -> list[MartReport]:
-    """Build and test all dbt models and commit the marts; SY-K006 names what dbt could not build or what failed its test.
+    """Bring the marts up to date and return a report for each; SY-K006 names what dbt could not build or what failed its test.
 
-    A mart that has never had a row gets no table.
+    Where no model, contract or input has changed, neither dbt nor Spark is started. A mart that has never had a row gets no table.
     """
+    lake = loading.lake
+    marts = [c for c in loading.contracts.values() if is_mart(c)]
+    kept = _records(lake)
+    if all(c.name in kept and _holds(lake, c, kept[c.name]) for c in marts):
+        return [MartReport(c.name, kept[c.name]["rows_in"], 0, kept[c.name]["delta_version"], 0.0) for c in marts if c.name in lake.names()]
     loading.progress("marts: dbt")
-    present = set(loading.lake.names())
-    made = computed(loading.lake, loading.contracts)
-    return [_commit(loading, mart, rows) for mart, rows in made if rows.num_rows or mart.name in present]
+    reports = [_commit(loading, made) for made in computed(lake, loading.contracts)]
+    return [report for report in reports if report.version is not None]
 
 
-def computed(lake: Lake, known: Mapping[str, Contract]) -> list[tuple[Contract, pa.Table]]:
-    """Return the marts that have a contract with their rows, computed and tested by dbt; starts no Spark. SY-K006."""
+def lineage(lake: Lake) -> dict[str, Lineage]:
+    """Return what each mart of the lake was made from when it was brought up to date last."""
+    return {name: Lineage.model_validate(json.loads(row["detail"])["lineage"]) for name, row in _records(lake).items()}
+
+
+def computed(lake: Lake, known: Mapping[str, Contract]) -> list[Made]:
+    """Return the marts that have a contract with their rows and lineage, computed and tested by dbt; starts no Spark. SY-K006."""
     with tempfile.TemporaryDirectory(prefix="sanyu-marts-") as folder:
         scratch = Path(folder)
         _extensions(scratch / "extensions")
-        _views(lake, known, scratch / "marts.duckdb")
+        read = _views(lake, known, scratch / "marts.duckdb")
         _build(lake, scratch)
+        named = _named(json.loads((scratch / "target/manifest.json").read_text("utf-8")))
         connection = _connection(lake, scratch / "marts.duckdb")
         try:
-            return [
-                (c, connection.execute(f"SELECT * FROM mart.{c.entity} ORDER BY ALL").to_arrow_table())
-                for c in known.values()
-                if is_mart(c)
-            ]
+            return [_made(connection, c, named[c.entity], read) for c in known.values() if is_mart(c)]
         finally:
             connection.close()
+
+
+def _made(connection: Any, mart: Contract, tables: Sequence[str], read: Mapping[str, int]) -> Made:
+    """Take a mart's rows from the scratch database, with the sources and labels of the rows that its model read."""
+    rows = connection.execute(f"SELECT * FROM mart.{mart.entity} ORDER BY ALL").to_arrow_table()
+    inputs, labels = [], [mart.security_label]
+    for table in tables:
+        if table not in read:
+            continue
+        found = connection.execute(f"SELECT DISTINCT source_name, security_label FROM {table}").fetchall()
+        inputs.append(Origin(table=table, delta_version=read[table], sources=tuple(sorted({source for source, _ in found}))))
+        # A row without a label goes into no edition, and neither does what is made from it.
+        labels += [SecurityLabel(label) if label else SecurityLabel.SECRET for _, label in found]
+    made = Lineage(made_by=f"dbt model {mart.entity}", inputs=tuple(inputs), label=max(labels, key=list(SecurityLabel).index))
+    return Made(mart, rows, made, tuple(table for table in tables if table not in read))
+
+
+def _named(manifest: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return the core tables that each model reads, itself or through other models, from dbt's manifest."""
+    sources = {key: f"core.{node['name']}" for key, node in manifest["sources"].items()}
+
+    def behind(key: str) -> set[str]:
+        if key in sources:
+            return {sources[key]}
+        return {table for other in manifest["nodes"][key]["depends_on"]["nodes"] for table in behind(other)}
+
+    models = {key: node for key, node in manifest["nodes"].items() if node["resource_type"] == "model"}
+    return {node["name"]: tuple(sorted(behind(key))) for key, node in models.items()}
+
+
+def _records(lake: Lake) -> dict[str, dict[str, Any]]:
+    """Return the newest row of each mart in the ledger."""
+    if LEDGER.name not in lake.names():
+        return {}
+    columns = ["table_name", "recorded_at", "rows_in", "delta_version", "detail"]
+    rows = lake.table(LEDGER.name).to_arrow(columns=columns, where="step = 'mart'").sort_by("recorded_at").to_pylist()
+    return {row["table_name"]: row for row in rows}
+
+
+def _holds(lake: Lake, mart: Contract, record: Mapping[str, Any]) -> bool:
+    """Tell whether a mart is what its model would make now: same code, same versions of its inputs, none come that was absent."""
+    made = json.loads(record["detail"])
+    there = set(lake.names())
+    versions = {origin["table"]: origin["delta_version"] for origin in made["lineage"]["inputs"]} | {mart.name: record["delta_version"]}
+    now = {name: lake.table(name).version if name in there else None for name in versions}
+    return made["code"] == _code(mart) and now == versions and not there & set(made["absent"])
+
+
+@functools.cache
+def _project() -> str:
+    """Return a digest over the dbt project."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in PROJECT.rglob("*") if p.is_file()):
+        digest.update(f"{path.relative_to(PROJECT)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _code(mart: Contract) -> str:
+    """Return a digest over what decides a mart's rows beside its inputs: the dbt project and the contract."""
+    return hashlib.sha256(f"{_project()} {mart.model_dump_json()}".encode()).hexdigest()[:16]
 
 
 def _extensions(folder: Path) -> None:
@@ -97,22 +193,25 @@ def _connection(lake: Lake, database: Path) -> Any:
     return connection
 
 
-def _views(lake: Lake, known: Mapping[str, Contract], database: Path) -> None:
-    """Make `core.<domain>__<entity>`: the rows that are valid and believed now; an empty table where the lake has none yet."""
+def _views(lake: Lake, known: Mapping[str, Contract], database: Path) -> dict[str, int]:
+    """Make `core.<domain>__<entity>`: the rows that are valid and believed now; an empty table where the lake has none yet.
+
+    Returns the version that each table is read at, so that what is computed is of one state, however long it takes.
+    """
     connection = _connection(lake, database)
     try:
         connection.execute("CREATE SCHEMA core")
         present = set(lake.names())
+        read = {c.name: lake.table(c.name).version for c in known.values() if c.layer == "core" and c.name in present}
         for contract in (c for c in known.values() if c.layer == "core"):
-            name = f"core.{contract.domain}__{contract.entity}"
-            if contract.name in present:
-                uri = lake.store.uri(contract.path, scheme="s3")
-                connection.execute(f"CREATE VIEW {name} AS SELECT * FROM {duck.scan(uri)} WHERE {LIVE}")
+            if contract.name in read:
+                scan = duck.scan(lake.store.uri(contract.path, scheme="s3"), read[contract.name])
+                connection.execute(f"CREATE VIEW {contract.name} AS SELECT * FROM {scan} WHERE {LIVE}")
             else:
-                empty = arrow_schema(contract).empty_table()
-                connection.register("empty", empty)
-                connection.execute(f"CREATE TABLE {name} AS SELECT * FROM empty")
+                connection.register("empty", arrow_schema(contract).empty_table())
+                connection.execute(f"CREATE TABLE {contract.name} AS SELECT * FROM empty")
                 connection.unregister("empty")
+        return read
     finally:
         connection.close()
 
@@ -140,20 +239,43 @@ def _failure(results: Path) -> str:
     return "; ".join(f"{r['unique_id'].split('.')[2]}: {(r['message'] or r['status']).strip().splitlines()[0]}" for r in bad)
 
 
-def _commit(loading: Loading, mart: Contract, rows: pa.Table) -> MartReport:
-    """Bring a mart's rows into its table; equal content leaves the table as it is."""
+def _commit(loading: Loading, made: Made) -> MartReport:
+    """Bring a mart's rows into its table and their lineage into the ledger; equal content leaves the table as it is."""
+    started = time.monotonic()
+    mart, count = made.contract, made.rows.num_rows
+    loading.progress(f"marts: {mart.name}")
+    batch = loading.run_id
+    number = sequence(loading.lake.store, made.source_name, batch)
+    outcome = _written(loading, made, batch, number) if count or mart.name in loading.lake.names() else None
+    loaded, closed, version = (outcome.loaded, outcome.closed, outcome.version) if outcome else (0, 0, None)
+    report = MartReport(mart.name, count, loaded, version, time.monotonic() - started)
+    row = LedgerRow(
+        run_id=loading.run_id,
+        recorded_at=loading.recorded_at,
+        step="mart",
+        source_name=made.source_name,
+        batch_id=batch,
+        table_name=mart.name,
+        rows_in=count,
+        rows_loaded=loaded,
+        rows_unchanged=count - loaded,
+        rows_closed=closed,
+        delta_version=version,
+        seconds=round(report.seconds, 3),
+        detail=made.detail,
+    )
+    loading.lake.ledger.append(row)
+    return report
+
+
+def _written(loading: Loading, made: Made, batch: str, number: int) -> Outcome:
     from jobs.mined import stamped
     from sanyu.lake.write import Write
 
-    started = time.monotonic()
-    loading.progress(f"marts: {mart.name}")
-    source = f"dbt_{mart.entity}"
-    batch = loading.run_id
-    spark = loading.spark()
-    write = Write(source, batch, loading.run_id, sequence(loading.lake.store, source, batch), mart.version)
-    ready = stamped(spark.createDataFrame(rows), mart, write, loading.recorded_at, {}, None).persist()
+    spark, mart = loading.spark(), made.contract
+    write = Write(made.source_name, batch, loading.run_id, number, mart.version)
+    ready = stamped(spark.createDataFrame(made.rows), mart, write, loading.recorded_at, {}, None).persist()
     try:
-        outcome = loading.lake.writer(spark).commit_facts(mart, ready, write, count=rows.num_rows)
+        return loading.lake.writer(spark).commit_facts(mart, ready, write, count=made.rows.num_rows)
     finally:
         ready.unpersist()
-    return MartReport(mart.name, rows.num_rows, outcome.loaded, outcome.version, time.monotonic() - started)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jobs import marts
 from jobs.load import Loading
 from sanyu.lake.store import LocalStore
 from sanyu.serve.preview import preview
@@ -15,12 +16,14 @@ from schemas.source import Source
 
 
 def published(loading: Loading, city: City, sources: Mapping[str, Source]) -> dict[str, Any]:
-    """Publish all core tables and draw the map; an unchanged lake gives the release that is there already."""
+    """Bring the marts up to date, publish them with all core tables and draw the map; an unchanged lake gives the release that is there."""
+    built = marts.run(loading)
     core = [c for c in loading.contracts.values() if c.layer == "core"]
     release = publish(
         loading.lake,
-        core,
+        [*core, *(loading.contracts[mart.table] for mart in built)],
         sources,
+        lineage=marts.lineage(loading.lake),
         progress=lambda table, done, total: loading.progress(f"publish {done}/{total}: {table}"),
     )
     store = loading.lake.store
@@ -40,4 +43,5 @@ def published(loading: Loading, city: City, sources: Mapping[str, Source]) -> di
         "rows": sum(t.rows for t in release.tables),
         "path": store.uri(release.path, scheme="path" if is_local else "s3a"),
         "map": str(page),
+        "marts": [mart.as_dict() for mart in built],
     }

@@ -12,7 +12,7 @@ from schemas.model import AttributeStamp, Check, Column, Contract, FieldDef, His
 from schemas.raw import CRS, FILE_NAME
 
 RUN_ID = define("run_id", S, "运行标识", "Run that did it")
-STEP = define("step", S, "步骤", "land, raw, core, gate or publish", pattern="^(land|raw|core|gate|publish)$")
+STEP = define("step", S, "步骤", "land, raw, core, mart, gate or publish", pattern="^(land|raw|core|mart|gate|publish)$")
 TABLE_NAME = define("table_name", S, "表名", "Table that the step wrote")
 ROWS_IN = define("rows_in", L, "输入行数", "Rows that the step was given", minimum=0)
 ROWS_LOADED = define("rows_loaded", L, "入库行数", "Rows that brought a new version", minimum=0)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -27,7 +28,7 @@ from sanyu.lake.store import open_store
 from sanyu.serve.catalog import records
 from sanyu.serve.delta_log import file_statistics, write_log
 from sanyu.serve.geoparquet import Part, write_part
-from sanyu.serve.release import ROOT, PublishedTable, Release, Right, current, make_current, release, releases
+from sanyu.serve.release import ROOT, Lineage, PublishedTable, Release, Right, current, make_current, release, releases
 from schemas.messages import SanyuError
 from schemas.model import Contract, SecurityLabel
 from schemas.source import Source
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from sanyu.settings import Settings
 
-LAYOUT = 2  # raised when the files of a release are laid out in another way, so that unchanged tables are published again
+LAYOUT = 3  # raised when the files of a release are laid out in another way, so that unchanged tables are published again
 FILE_BYTES = 32 << 20  # between 16 and 64 MB
 RELEASE_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 LABELS = tuple(SecurityLabel)  # from the least secret
@@ -57,6 +58,7 @@ class Input:
     sources: tuple[str, ...]
     row_bytes: float
     valid_from: datetime | None = None
+    lineage: Lineage | None = None
 
 
 def publish(
@@ -64,16 +66,18 @@ def publish(
     contracts: Iterable[Contract],
     sources: Mapping[str, Source],
     *,
+    lineage: Mapping[str, Lineage] = MappingProxyType({}),
     edition: SecurityLabel = SecurityLabel.PUBLIC,
     release_id: str | None = None,
     progress: Progress | None = None,
 ) -> Release:
     """Publish the current rows of the contracts' tables up to the edition's label; `changed` is false where that release was there already.
 
-    A table that isn't in the lake yet, and one whose contract is more secret than the edition, is left out. Raises SY-P001 (no table),
+    `lineage` tells of each derived table what it was made from: its terms are those of the sources behind it. A table that isn't in the
+    lake yet, and one whose contract or whose inputs are more secret than the edition, is left out. Raises SY-P001 (no table),
     SY-P002 (rows lost on the way), SY-P003 (a source without terms), SY-P006 and SY-P007 (release id), SY-L002 (another publication runs).
     """
-    inputs = plan(lake, contracts, edition)
+    inputs = plan(lake, contracts, edition, lineage)
     rights = {i.contract.name: _rights(i, sources) for i in inputs}
     digest = _digest(inputs, edition, rights)
     newest = datetime.fromtimestamp(max(i.committed_at for i in inputs) / 1000, UTC)
@@ -113,17 +117,19 @@ def publish(
     return made
 
 
-def plan(lake: Lake, contracts: Iterable[Contract], edition: SecurityLabel) -> list[Input]:
+def plan(lake: Lake, contracts: Iterable[Contract], edition: SecurityLabel, lineage: Mapping[str, Lineage]) -> list[Input]:
     """Return what a release would hold now, by table name; SY-P001 where that is nothing."""
     wanted = sorted(contracts, key=lambda c: c.name)
     there = set(lake.names())
-    open_to = [c for c in wanted if c.name in there and LABELS.index(c.security_label) <= LABELS.index(edition)]
+    allowed = _allowed(edition)
+    inner = {name for name, made in lineage.items() if made.label.value not in allowed}
+    open_to = [c for c in wanted if c.name in there and c.security_label.value in allowed and c.name not in inner]
     if not open_to:
         raise SanyuError("SY-P001", lake=lake.url, tables=", ".join(c.name for c in wanted) or "-")
-    return [_input(lake, c, edition) for c in open_to]
+    return [_input(lake, c, edition, lineage.get(c.name)) for c in open_to]
 
 
-def _input(lake: Lake, contract: Contract, edition: SecurityLabel) -> Input:
+def _input(lake: Lake, contract: Contract, edition: SecurityLabel, lineage: Lineage | None) -> Input:
     table = lake.table(contract.name)
     version = table.version
     counts = table.to_duckdb(["source_name", "security_label", "valid_from_at"], version=version).aggregate(
@@ -137,7 +143,8 @@ def _input(lake: Lake, contract: Contract, edition: SecurityLabel) -> Input:
     size, stored = _stored(lake, contract.path, version)
     committed = next(int(c["timestamp"]) for c in table.history() if c["version"] == version)
     withheld = sum(n for _, _, n, _ in groups) - rows
-    return Input(contract, version, committed, rows, withheld, tuple(sorted({s for s, *_ in shown})), size / max(stored, 1), valid_from)
+    sources = tuple(sorted({source for source, *_ in shown})) if lineage is None else lineage.sources
+    return Input(contract, version, committed, rows, withheld, sources, size / max(stored, 1), valid_from, lineage)
 
 
 def _stored(lake: Lake, key: str, version: int) -> tuple[int, int]:
@@ -168,7 +175,8 @@ def _digest(inputs: Sequence[Input], edition: SecurityLabel, rights: Mapping[str
     content: list[Any] = [LAYOUT, edition.value]
     for i in inputs:
         name = i.contract.name
-        content.append([name, i.contract.version, i.delta_version, i.committed_at, [r.model_dump() for r in rights[name]]])
+        made = i.lineage.model_dump(mode="json") if i.lineage else None
+        content.append([name, i.contract.version, i.delta_version, i.committed_at, [r.model_dump() for r in rights[name]], made])
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -222,6 +230,7 @@ def _publish_table(lake: Lake, table: Input, edition: SecurityLabel, release_id:
         files=tuple(parts),
         log=_log_parts(lake, path),
         valid_from=table.valid_from.astimezone(UTC).isoformat().replace("+00:00", "Z") if table.valid_from else None,
+        lineage=table.lineage,
     )
 
 

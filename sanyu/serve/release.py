@@ -3,6 +3,7 @@
 ```
 release/current.json                        which release readers take, switched by one atomic put
 release/<id>/manifest.json                  written last: a folder without it is debris of a publication that did not end
+release/<id>/README.md                      what is in it, from whom, under which terms
 release/<id>/metadata/, release/<id>/stac/  the release in the words of other catalogues (sanyu.serve.catalog)
 release/<id>/<domain>/<entity>/part-*.parquet   GeoParquet 1.1 (Parquet for tables without geometry)
 release/<id>/<domain>/<entity>/_delta_log/  the same files as a Delta table
@@ -29,6 +30,7 @@ from schemas.model import Frozen, SecurityLabel
 ROOT = "release"
 POINTER = f"{ROOT}/current.json"
 RECORDS = ("metadata", "stac")
+README = "README.md"
 
 
 class Right(Frozen):
@@ -41,11 +43,32 @@ class Right(Frozen):
     attribution: str
 
 
+class Origin(Frozen):
+    """A core table at the version that was read to derive another table, and the sources whose rows it had then."""
+
+    table: str
+    delta_version: int
+    sources: tuple[str, ...]
+
+
+class Lineage(Frozen):
+    """What a derived table was made from, and by what. `label` is that of its most secret input row: no edition below it has the table."""
+
+    made_by: str
+    inputs: tuple[Origin, ...]
+    label: SecurityLabel = SecurityLabel.PUBLIC
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return tuple(sorted({name for origin in self.inputs for name in origin.sources}))
+
+
 class PublishedTable(Frozen):
     """One table of a release. `path` is its folder below the lake; `withheld` rows are current, but more secret than the edition.
 
     `delta_version` and `committed_at` (ms since the epoch) are those of the lake's table that was read; `columns` are name and type;
-    `valid_from` is when the first of its rows became valid, ISO 8601.
+    `valid_from` is when the first of its rows became valid, ISO 8601. `sources` are those whose rows are in it; of a derived table those
+    whose rows it was made from, as `lineage` says.
     """
 
     name: str
@@ -60,6 +83,7 @@ class PublishedTable(Frozen):
     files: tuple[Part, ...]
     log: tuple[Part, ...]
     valid_from: str | None = None
+    lineage: Lineage | None = None
 
     @property
     def has_geometry(self) -> bool:
@@ -89,6 +113,10 @@ class Release(Frozen):
     def attribution(self) -> tuple[str, ...]:
         """Return the attribution lines with their licences, each once."""
         return tuple(dict.fromkeys(r.attribution if r.licence in r.attribution else f"{r.attribution} ({r.licence})" for r in self.rights))
+
+    def rights_of(self, table: PublishedTable) -> tuple[Right, ...]:
+        """Return the terms of the sources that a table's rows are from."""
+        return tuple(r for r in self.rights if r.source in table.sources)
 
     def table(self, name: str) -> PublishedTable:
         """Return a table of the release by name; KeyError if it isn't in it."""
@@ -138,8 +166,9 @@ def verify(lake: Lake, chosen: Release) -> list[SanyuError]:
     for name in RECORDS:
         folder = f"{chosen.path}/{name}"
         folders.append((folder, {f"{chosen.path}/{part.name}": part for part in chosen.records if part.name.startswith(f"{name}/")}))
+    folders.append(("", {f"{chosen.path}/{part.name}": part for part in chosen.records if "/" not in part.name}))
     for folder, expected in folders:
-        extra = sorted(set(lake.store.keys(folder)) - set(expected))
+        extra = sorted(set(lake.store.keys(folder)) - set(expected)) if folder else []
         problems += [_problem(chosen, key, "it is not in the manifest") for key in extra]
         for key, part in expected.items():
             what = _difference(lake.store, key, part)

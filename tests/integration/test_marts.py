@@ -16,6 +16,7 @@ from jobs.marts import computed, is_mart
 from quality.arrow import arrow_schema
 from sanyu.lake import Lake
 from schemas.messages import SanyuError
+from schemas.model import SecurityLabel
 from schemas.registry import contracts
 
 DIVISION, BUILDING, FIRM = "core.basemap__division", "core.basemap__building", "core.thematic__legal_person"
@@ -42,10 +43,11 @@ def wkb(shape: shapely.Geometry | None) -> bytes | None:
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     made = Lake(str(tmp_path))
-    put(made, DIVISION, [{"division_code": c, "division_level": v, "name": n, "geom": wkb(g)} for c, v, n, g in AREAS])
-    stands = {"division_code": "330106000000"}
-    gone = {**stands, "geom": wkb(HOUSE), "valid_to_at": ENDED}
-    put(made, BUILDING, [{**stands, "geom": wkb(HOUSE)}, {**stands, "geom": wkb(BARN)}, gone, {"geom": wkb(HOUSE)}])
+    by = {"source_name": "survey", "security_label": "public"}
+    put(made, DIVISION, [{**by, "division_code": c, "division_level": v, "name": n, "geom": wkb(g)} for c, v, n, g in AREAS])
+    stands = {**by, "source_name": "osm", "division_code": "330106000000"}
+    gone = {**stands, "source_name": "gone", "security_label": "secret", "geom": wkb(HOUSE), "valid_to_at": ENDED}
+    put(made, BUILDING, [{**stands, "geom": wkb(HOUSE)}, {**stands, "geom": wkb(BARN)}, gone, {**by, "geom": wkb(HOUSE)}])
     return made
 
 
@@ -54,7 +56,7 @@ def square_metres(*shapes: shapely.Geometry) -> float:
 
 
 def test_a_division_counts_what_stands_in_it_and_in_its_parts_now(lake: Lake) -> None:
-    found = {c.name: rows for c, rows in computed(lake, contracts())}
+    found = {made.contract.name: made.rows for made in computed(lake, contracts())}
     profile = {r["division_code"]: r for r in found["mart.basemap__division_profile"].to_pylist()}
     assert {code: r["building_count"] for code, r in profile.items()} == {code: 2 for code, *_ in AREAS}
     assert profile["330100000000"]["building_area_m2"] == pytest.approx(square_metres(HOUSE, BARN), abs=0.06)
@@ -64,9 +66,26 @@ def test_a_division_counts_what_stands_in_it_and_in_its_parts_now(lake: Lake) ->
     assert found["mart.thematic__firm_profile"].num_rows == 0
 
 
+def test_a_mart_knows_the_versions_and_the_sources_of_the_rows_that_it_was_made_from(lake: Lake) -> None:
+    made = {m.contract.name: m for m in computed(lake, contracts())}
+    profile, firms = made["mart.basemap__division_profile"], made["mart.thematic__firm_profile"]
+    read = [(origin.table, origin.delta_version, origin.sources) for origin in profile.lineage.inputs]
+    assert read == [(BUILDING, 0, ("osm", "survey")), (DIVISION, 0, ("survey",))], "a source whose rows have ended is not in it"
+    assert profile.lineage.label is SecurityLabel.PUBLIC
+    assert set(profile.absent) >= {FIRM, "core.basemap__place", "core.thematic__population"}
+    assert (firms.lineage.inputs, firms.absent) == ((), (FIRM,))
+
+
+@pytest.mark.parametrize(("label", "expected"), [("internal", SecurityLabel.INTERNAL), (None, SecurityLabel.SECRET)])
+def test_a_mart_is_as_secret_as_the_most_secret_row_behind_it(lake: Lake, label: str | None, expected: SecurityLabel) -> None:
+    put(lake, FIRM, [{"division_code": "330106000000", "source_name": "register", "security_label": label}])
+    made = {m.contract.name: m.lineage.label for m in computed(lake, contracts())}
+    assert made == {"mart.basemap__division_profile": expected, "mart.thematic__firm_profile": expected}
+
+
 def test_a_model_whose_test_fails_is_named(lake: Lake) -> None:
-    put(lake, FIRM, [{"division_code": "330106000000", "industry_code": code} for code in ("52", None)])
-    assert [r["firm_count"] for _, t in computed(lake, contracts()) for r in t.to_pylist() if "industry_group" in r] == [1, 1]
+    put(lake, FIRM, [{"division_code": "330106000000", "source_name": "r", "industry_code": code} for code in ("52", None)])
+    assert [r["firm_count"] for made in computed(lake, contracts()) for r in made.rows.to_pylist() if "industry_group" in r] == [1, 1]
     write_deltalake(lake.store.uri("core/basemap/division", scheme="path"), lake.table(DIVISION).to_arrow(), mode="append")
     with pytest.raises(SanyuError, match="unique_division_profile_division_code"):
         computed(lake, contracts())
