@@ -21,6 +21,7 @@ from transforms.mining.local_statistics import LABELS, Alternative, Columns, Inf
 from transforms.mining.metres import points
 from transforms.mining.tool import tool
 from transforms.mining.weights import Contiguity, DistanceBand, Kernel, Knn, Rule, Weights, resolve
+from transforms.mining.weights_kernels import row_sums
 
 RESULT = "mart.mining__local_statistic"
 NOT_SIGNIFICANT = "Not significant"
@@ -140,28 +141,32 @@ def require_varied(column: str, values: Any, tool_name: str, least: int = LEAST_
 def part_of(found: Weights, values: Any, request: Request) -> Part:
     """Return all rows as one part, with weights transformed as asked for."""
     rows = np.arange(found.count)
-    transformed, own = transformed_rows(found.starts, found.weights, request)
+    transformed, own = transformed_rows(found.starts, found.weights, request.transform, request.star)
     return Part(rows, rows, values, found.starts, found.indices, transformed, own)
 
 
-def transformed_rows(starts: Any, weights: Any, request: Request) -> tuple[Any, Any]:
+def transform_of(name: str) -> str:
+    """Return the letter of a transform (`r`, `b`, `o`); SY-N003 for another."""
+    if name.lower() not in ("r", "b", "o"):
+        raise SanyuError("SY-N003", tool="weights", name="transform", value=name, kind="one of r, b, o")
+    return name.lower()
+
+
+def transformed_rows(starts: Any, weights: Any, transform: str, star: bool = False) -> tuple[Any, Any]:
     """Return neighbours' and own weights as the transform wants them; the own weight is the row's largest with `star`, else 0."""
     counts = np.diff(starts)
-    if request.transform.lower() == "b":
+    how = transform_of(transform)
+    if how == "b":
         weights = np.ones(len(weights))
     own = np.zeros(len(counts))
-    if request.star:
+    if star:
         own[:] = 1.0
         filled = counts > 0
         own[filled] = np.maximum.reduceat(weights, starts[:-1][filled]) if filled.any() else own[filled]
-    if request.transform.lower() == "r":
-        from transforms.mining.weights_kernels import row_sums
-
+    if how == "r":
         total = row_sums(starts, weights) + own
         total[total == 0] = 1.0
         return weights / np.repeat(total, counts), own / total
-    if request.transform.lower() not in ("b", "o"):
-        raise SanyuError("SY-N003", tool="weights", name="transform", value=request.transform, kind="one of r, b, o")
     return weights, own
 
 
@@ -193,13 +198,13 @@ def labelled(columns: Columns, request: Request) -> Columns:
     return {**columns, "q_value": q, "pattern": pattern}
 
 
-def _is_tiled(weights: Any) -> bool:
+def is_tiled(weights: Any) -> bool:
     """Tell whether workers can find the neighbours of their own tile."""
     return weights is None or isinstance(weights, Knn | DistanceBand | Kernel)
 
 
 def _local(frame: Any, request: Request, weights: Any, default: Rule) -> Any:
-    if not in_process(frame) and _is_tiled(weights):
+    if not in_process(frame) and is_tiled(weights):
         from transforms.mining.local_tiles import distributed
 
         return distributed(frame, request, default if weights is None else weights)

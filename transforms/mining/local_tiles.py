@@ -25,14 +25,7 @@ _PLACES = ("geom", "lon", "lat", *XY)
 
 def distributed(frame: DataFrame, request: Request, rule: Rule) -> DataFrame:
     """Return the Spark frame with the statistic's columns, as `local` gives them in one process; errors the same."""
-    note(way=Way.DISTRIBUTED)
-    require_columns(frame, [request.value])
-    key = id_column_of(frame, request.id_column)
-    assert key is not None
-    needed = dict.fromkeys([key, request.value, *(c for c in _PLACES if c in frame.columns)])
-    indexed = dense_index(with_metres(frame.select(*(f"`{c}`" for c in needed)), id_column=key), key)
-    indexed = _shaped(indexed, key, request.value)
-    values, ids = _vector(indexed, request.value)
+    indexed, key, values, ids = prepared(frame, request.value, request.id_column)
     require_varied(request.value, values, f"local_{request.statistic}")
     require_sums(request, values, ids)
     if isinstance(rule, Knn | Kernel) and rule.k is not None and rule.k >= len(values):
@@ -46,16 +39,22 @@ def distributed(frame: DataFrame, request: Request, rule: Rule) -> DataFrame:
     return _joined(frame, key, _labelled(found, request))
 
 
-def _shaped(indexed: DataFrame, key: str, value: str) -> DataFrame:
+def prepared(frame: DataFrame, value: str, id_column: str | None) -> tuple[DataFrame, str, Any, pa.Table]:
+    """Return `__id`, `index`, `x_m`, `y_m`, `__value` of a Spark frame, its id column, all values in canonical order and their ids.
+
+    SY-N009 where a value is missing, and what `with_metres` and `dense_index` raise.
+    """
     from pyspark.sql import functions as F
 
-    return indexed.select(F.col(f"`{key}`").alias("__id"), INDEX, *XY, F.col(f"`{value}`").alias("__value"))
-
-
-def _vector(indexed: DataFrame, name: str) -> tuple[Any, pa.Table]:
-    """Return all values in canonical order, and their ids; SY-N009 where one is missing."""
-    table = canonical(indexed.select("__id", INDEX, "__value").toArrow(), INDEX).rename_columns(["id", INDEX, name])
-    return floats(table, name), table
+    note(way=Way.DISTRIBUTED)
+    require_columns(frame, [value])
+    key = id_column_of(frame, id_column)
+    assert key is not None
+    needed = dict.fromkeys([key, value, *(c for c in _PLACES if c in frame.columns)])
+    indexed = dense_index(with_metres(frame.select(*(f"`{c}`" for c in needed)), id_column=key), key)
+    indexed = indexed.select(F.col(f"`{key}`").alias("__id"), INDEX, *XY, F.col(f"`{value}`").alias("__value"))
+    table = canonical(indexed.select("__id", INDEX, "__value").toArrow(), INDEX).rename_columns(["id", INDEX, value])
+    return indexed, key, floats(table, value), table
 
 
 class _Kernel:
@@ -67,7 +66,7 @@ class _Kernel:
     def __call__(self, table: pa.Table, owned: Any, starts: Any, positions: Any, distance: Any, weights: Any) -> dict[str, Any]:
         index = table.column(INDEX).to_numpy()
         values = table.column("__value").cast(pa.float64()).to_numpy()
-        transformed, own = transformed_rows(starts, weights, self._request)
+        transformed, own = transformed_rows(starts, weights, self._request.transform, self._request.star)
         part = Part(index[owned], owned, values, starts, positions, transformed, own)
         columns = local_columns(part, self._shared)
         columns = {name: pa.array(column, type=pa.string()) if name == "quadrant" else column for name, column in columns.items()}

@@ -24,7 +24,7 @@ from transforms.mining import sums
 from transforms.mining.frames import column_names, frame_kind, note
 from transforms.mining.metres import points, shapes
 from transforms.mining.weights_contiguity import touching
-from transforms.mining.weights_kernels import column_sums, interaction, is_uniform, row_sums
+from transforms.mining.weights_kernels import interaction, is_uniform, row_sums, transposed
 from transforms.mining.weights_tree import Tree
 
 Floats = npt.NDArray[np.float64]
@@ -107,9 +107,8 @@ class Weights:
     @cached_property
     def moments(self) -> tuple[float, float, float]:
         """Return S0 = Σw, S1 = ½Σ(w_ij+w_ji)², S2 = Σ_i(Σ_j w_ij + Σ_j w_ji)² (Cliff and Ord 1981)."""
-        first = sums.chunked(interaction(self.starts, self.indices, self.weights)) / 2
-        columns = column_sums(self.starts, self.indices, self.weights)
-        return sums.chunked(self.row_sums), first, sums.chunked((self.row_sums + columns) ** 2)
+        first, second = moment_terms((self.starts, self.indices, self.weights), transposed(self.starts, self.indices, self.weights))
+        return sums.exact(self.row_sums), sums.exact(first) / 2, sums.exact(second)
 
     def row_standardised(self) -> Weights:
         """Return the weights with rows that sum to 1; islands stay islands."""
@@ -139,6 +138,11 @@ class Weights:
         from scipy.sparse import csr_array
 
         return csr_array((self.weights, self.indices, self.starts), shape=(self.count, self.count))
+
+
+def moment_terms(edges: tuple[Ints, Ints, Floats], back: tuple[Ints, Ints, Floats]) -> tuple[Floats, Floats]:
+    """Return each row's part of 2·S1 and of S2, from the edges that leave rows and those that lead to them, both as compressed rows."""
+    return interaction(*edges, *back), (row_sums(edges[0], edges[2]) + row_sums(back[0], back[2])) ** 2
 
 
 def build(rule: Rule, frame: Any, id_column: str | None = None, *, table: pa.Table | None = None, crs: str | None = None) -> Weights:

@@ -19,13 +19,21 @@ def row_sums(starts: Any, weights: Any) -> Any:
 
 
 @njit(cache=True)
-def column_sums(starts: Any, indices: Any, weights: Any) -> Any:
-    """Return Σ_i w_ij of each column."""
-    out = np.zeros(starts.size - 1)
-    for i in range(out.size):
+def transposed(starts: Any, indices: Any, weights: Any) -> tuple[Any, Any, Any]:
+    """Return the same edges by their other end, those of a row in the order of where they come from."""
+    count = starts.size - 1
+    begin = np.zeros(count + 1, np.int64)
+    for j in indices:
+        begin[j + 1] += 1
+    for i in range(count):
+        begin[i + 1] += begin[i]
+    at, origin, out = begin[:-1].copy(), np.empty(indices.size, np.int64), np.empty(indices.size)
+    for i in range(count):
         for e in range(starts[i], starts[i + 1]):
-            out[indices[e]] += weights[e]
-    return out
+            j = indices[e]
+            origin[at[j]], out[at[j]] = i, weights[e]
+            at[j] += 1
+    return begin, origin, out
 
 
 @njit(cache=True)
@@ -38,27 +46,22 @@ def is_uniform(starts: Any, weights: Any) -> bool:
     return True
 
 
-@njit(cache=True)
-def _weight_of(starts: Any, indices: Any, weights: Any, row: int, column: int) -> float:
-    """Return w[row, column] by bisection, 0 where there is no edge."""
-    low, high = starts[row], starts[row + 1]
-    while low < high:
-        middle = (low + high) // 2
-        if indices[middle] < column:
-            low = middle + 1
-        else:
-            high = middle
-    return float(weights[low]) if low < starts[row + 1] and indices[low] == column else 0.0
-
-
 @njit(cache=True, parallel=True)
-def interaction(starts: Any, indices: Any, weights: Any) -> Any:
-    """Return per row i the part of Σ_ij (w_ij + w_ji)² that its edges stand for; an edge without its opposite stands for both."""
+def interaction(starts: Any, indices: Any, weights: Any, back_starts: Any, back_indices: Any, back_weights: Any) -> Any:
+    """Return per row i the part of Σ_ij (w_ij + w_ji)² that its edges stand for; an edge without its opposite stands for both.
+
+    The edges that lead to a row are given too (`transposed`); both ascend.
+    """
     out = np.zeros(starts.size - 1)
     for i in prange(out.size):
+        b, end = back_starts[i], back_starts[i + 1]
         for e in range(starts[i], starts[i + 1]):
-            back = _weight_of(starts, indices, weights, indices[e], i)
-            out[i] += (weights[e] + back) ** 2 * (1.0 if back != 0.0 else 2.0)
+            while b < end and back_indices[b] < indices[e]:
+                b += 1
+            if b < end and back_indices[b] == indices[e]:
+                out[i] += (weights[e] + back_weights[b]) ** 2
+            else:
+                out[i] += weights[e] ** 2 * 2.0
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 
 from schemas.messages import SanyuError
 from transforms.mining import autocorrelation, fdr, local
+from transforms.mining.autocorrelation_kernels import PRODUCT, SQUARE, by_place, grids, simulated
+from transforms.mining.autocorrelation_parts import largest_row_sum
 from transforms.mining.permute import draws, permutation
-from transforms.mining.weights import DistanceBand, Knn
+from transforms.mining.weights import DistanceBand, Knn, neighbours
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -136,6 +139,49 @@ def test_global_permutations_are_the_keyed_ones(frame: gpd.GeoDataFrame, weights
     simulated = [COUNT / matrix.sum() * (z[o] @ (matrix @ z[o])) / (z @ z) for o in orders]
     found = autocorrelation.moran(frame, "v", weights=rule, permutations=29, seed=5).iloc[0]
     close([found["mean_permuted"], found["deviation_permuted"]], [np.mean(simulated), np.std(simulated)])
+
+
+def test_global_p_values_are_esda_s_at_its_seed(frame: gpd.GeoDataFrame) -> None:
+    graph = Graph.build_knn(frame, 8)
+    noise = frame.assign(v=np.random.default_rng(4).gamma(2, size=COUNT))  # nothing planted, so that p is not the smallest there is
+    for tool, peer, column, attribute in (
+        (autocorrelation.moran, esda.Moran, "v", "p_sim"),
+        (autocorrelation.geary, esda.Geary, "v", "p_sim"),
+        (autocorrelation.general_g, lambda v, w: esda.G(v, w.transform("b")), "v", "p_sim"),
+        (autocorrelation.join_counts, lambda v, w: esda.Join_Counts(v, w.transform("b")), "b", "p_sim_bb"),
+    ):
+        np.random.seed(11)
+        wanted = peer(noise[column], graph)
+        found = tool(noise, column, draws="esda", seed=11).iloc[0]
+        assert found["p_permuted"] == pytest.approx(getattr(wanted, attribute), abs=1e-12), tool.__name__
+    assert found["p_permuted_bw"] == pytest.approx(wanted.p_sim_bw, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", [PRODUCT, SQUARE])
+@pytest.mark.parametrize("count", [300, 6_000])
+@pytest.mark.parametrize("decay", [0.0, 1.0])
+def test_permuted_sums_are_the_same_bits_in_any_order_and_division(kind: int, count: int, decay: float) -> None:
+    rng = np.random.default_rng(count)
+    x, y = rng.uniform(0, 1_000, (2, count))
+    starts, indices, _, weights = neighbours(DistanceBand(4_000 / count**0.5, decay), x, y)
+    values = rng.gamma(1, size=count) * 10.0 ** rng.integers(-6, 6, count)
+    cut = grids(values, largest_row_sum(starts, weights), kind)
+
+    def parts(order: Any, owned: int) -> Any:
+        """Return the sums over the edges of the first `owned` rows in an order."""
+        rank = np.empty(count, np.int64)
+        rank[order] = np.arange(count)
+        begin, near, out = by_place(starts, indices, weights, order, rank)
+        return simulated(order, begin[: owned + 1], near, out, values, 20, 5, kind, cut)
+
+    whole = parts(np.arange(count), count)
+    shuffled = rng.permutation(count)
+    assert np.array_equal(parts(shuffled, count), whole)
+    assert np.array_equal(parts(shuffled, count // 3) + parts(np.roll(shuffled, -(count // 3)), count - count // 3), whole)
+    moved = values[permutation(5, 7, count)]
+    focal = np.repeat(np.arange(count), np.diff(starts))
+    pairs = moved[focal] * moved[indices] if kind == PRODUCT else (moved[focal] - moved[indices]) ** 2
+    assert whole[7].sum() == pytest.approx(math.fsum(weights * pairs), rel=1e-14)
 
 
 @pytest.mark.parametrize("tool", [local.local_moran, local.local_geary, local.local_g])
