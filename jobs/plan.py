@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from jobs.load import Loading
-from sanyu.lake.landing import fingerprint, read_options
+from sanyu.lake.incoming import Incoming
+from sanyu.lake.landing import Fingerprint, fingerprint, read_options
 from sanyu.lake.queried import known_rows, sampled
-from sanyu.readers import detect_format, parse
+from sanyu.readers import Parsed, parse
+from schemas.messages import SanyuError
 from schemas.model import Contract
 from schemas.source import Into, Source
 from transforms.conform.mapping import plan_mapping
@@ -35,7 +37,8 @@ class PlannedTarget:
 class Planned:
     """What a run would do; `files` are (name, bytes, format, rows, estimated where the file is large).
 
-    A database is one entry, whose bytes are known after it was landed once.
+    A database is one entry, whose bytes are known after it was landed once. `rejected` are (name, message) of files that can't be read, as
+    far as a look at their beginnings and the smallest one's rows tell; a run leaves them out and goes on.
     """
 
     source: str
@@ -43,29 +46,51 @@ class Planned:
     is_known: bool
     files: tuple[tuple[str, int | None, str, str], ...]
     targets: tuple[PlannedTarget, ...]
+    rejected: tuple[tuple[str, str], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def planned(loading: Loading, source: Source) -> Planned:
-    """Plan the source; raises as a run would on a wrong definition, a missing file or a column that is not in the files."""
+    """Plan the source; raises as a run would on a wrong definition, a missing file or a column that is not in the files.
+
+    A file that can't be read is reported and the rest is planned, as a run loads the rest. Where none can be read, there are no files and
+    no targets: a run would end with SY-L030.
+    """
     if source.read.is_database:
         return _planned_rows(loading, source)
     found = fingerprint(loading.lake.store, source, loading.data_root, loading.contracts)
     done = all(loading.lake.ledger.is_done(source.name, found.batch_id, i.contract) for i in source.into)
-    smallest = min(found.files, key=lambda f: f.path.stat().st_size)
-    with tempfile.TemporaryDirectory() as scratch:
-        sample = parse(smallest.path, Path(scratch), read_options(source, smallest.path))
+    rejected, read = _sampled(source, found)
+    if read is None:
+        return Planned(source.name, found.batch_id, done, (), (), tuple(rejected.items()))
+    smallest, sample = read
     rate = sample.row_count / max(1, _content_bytes(smallest.path))
     files = []
-    for file in found.files:
-        size = file.path.stat().st_size
+    for file in (f for f in found.files if f.name not in rejected):
         rows = f"{sample.row_count:,}" if file is smallest else f"≈ {round(rate * _content_bytes(file.path)):,}"
-        files.append((file.name, size, source.read.format or detect_format(file.path) or "?", rows))
+        files.append((file.name, file.size_bytes, read_options(source, file.path).format, rows))
     columns = tuple(c.name for c in sample.columns)
     targets = tuple(_target(source, into, loading.contracts[into.contract], columns) for into in source.into)
-    return Planned(source.name, found.batch_id, done, tuple(files), targets)
+    return Planned(source.name, found.batch_id, done, tuple(files), targets, tuple(rejected.items()))
+
+
+def _sampled(source: Source, found: Fingerprint) -> tuple[dict[str, str], tuple[Incoming, Parsed] | None]:
+    """Return the message of each file that can't be read, and the smallest that can be with the record of its rows."""
+    rejected: dict[str, str] = {}
+    for file in found.files:
+        try:
+            read_options(source, file.path)
+        except SanyuError as error:
+            rejected[file.name] = str(error)
+    for file in sorted((f for f in found.files if f.name not in rejected), key=lambda f: f.path.stat().st_size):
+        try:
+            with tempfile.TemporaryDirectory() as scratch:
+                return rejected, (file, parse(file.path, Path(scratch), read_options(source, file.path)))
+        except SanyuError as error:
+            rejected[file.name] = str(error)
+    return rejected, None
 
 
 def _planned_rows(loading: Loading, source: Source) -> Planned:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from sanyu.cli import address as addresses
 from sanyu.cli import mine as mining
 from sanyu.cli import show
 from schemas.messages import SanyuError
+
+if TYPE_CHECKING:
+    from jobs.plan import Planned
 
 app = typer.Typer(
     name="sanyu",
@@ -56,16 +59,29 @@ def sources(ctx: typer.Context, json: Json = False) -> None:
 
 @app.command()
 def plan(ctx: typer.Context, source: str, json: Json = False) -> None:
-    """Show what `run` would do with a source, without doing it: files, rows, mapping, tables."""
+    """Show what `run` would do with a source, without doing it: files, rows, mapping, tables.
+
+    Files that can't be read are named, and left out as `run` leaves them out; only where none can be read, that is an error.
+    """
     from jobs.plan import planned
 
     context: Context = ctx.obj
     found = planned(context.loading(lambda text: None), context.source(source))
     if json:
         show.dump(found.as_dict())
-        return
+    else:
+        _show_plan(found)
+    if not found.files:
+        raise typer.Exit(3)
+
+
+def _show_plan(found: Planned) -> None:
     state = "already in the lake: nothing to do" if found.is_known else "new"
-    show.table(f"{source}: batch {found.batch_id} ({state})", ("file", "bytes", "format", "rows"), found.files, right=("bytes", "rows"))
+    show.table(
+        f"{found.source}: batch {found.batch_id} ({state})", ("file", "bytes", "format", "rows"), found.files, right=("bytes", "rows")
+    )
+    for _, why in found.rejected:
+        show.console.print(f"✗ left out: {why}", style="yellow", highlight=False)
     for target in found.targets:
         show.table(
             f"\n→ {target.table}   key: {target.key}   where: {target.where or 'all rows'}", ("column", "type", "from"), target.columns
