@@ -269,12 +269,12 @@ def _commit(loading: Loading, made: Made) -> MartReport:
 
 
 def _written(loading: Loading, made: Made, batch: str, number: int) -> Outcome:
-    from jobs.mined import stamped
+    from jobs.mined import spark_frame, stamped
     from sanyu.lake.write import Write
 
     spark, mart = loading.spark(), made.contract
     write = Write(made.source_name, batch, loading.run_id, number, mart.version)
-    ready = stamped(spark.createDataFrame(made.rows), mart, write, loading.recorded_at, {}, None).persist()
+    ready = stamped(spark_frame(spark, made.rows), mart, write, loading.recorded_at, {}, None).persist()
     try:
         return loading.lake.writer(spark).commit_facts(mart, ready, write, count=made.rows.num_rows)
     finally:

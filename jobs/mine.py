@@ -270,11 +270,11 @@ class _Writing:
 
     def _commit(self, contract: Contract, rows: Any, key: str | None, facts: dict[str, str] | None = None) -> tuple[int, int]:
         """Write the rows and return how many there are, and how many of them were not in the table as they are."""
-        from jobs.mined import stamped
+        from jobs.mined import spark_frame, stamped
 
         spark = self.loading.spark()
         wanted = {c.name for c in contract.columns} | {f.name for f in STAMP} | {"geom"}
-        frame: DataFrame = spark.createDataFrame(rows) if isinstance(rows, pa.Table) else rows
+        frame: DataFrame = spark_frame(spark, rows) if isinstance(rows, pa.Table) else rows
         frame = frame.select(*(f"`{c}`" for c in frame.columns if c in wanted))
         ready = stamped(frame, contract, self.write, self.loading.recorded_at, self.facts if facts is None else facts, key).persist()
         try:

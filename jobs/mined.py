@@ -17,11 +17,16 @@ from transforms.space import beidou, hilbert
 from transforms.stamp.stamp import row_hash_sql
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
     from sanyu.lake.write import Write
 
 _SPACE = "cell long, bbox struct<xmin:double,ymin:double,xmax:double,ymax:double>, grid_code string, grid_level int"
+
+
+def spark_frame(spark: SparkSession, rows: pa.Table) -> DataFrame:
+    """Return an Arrow table as a Spark frame; PySpark 4.0 can't take a table without rows whose columns have no chunk."""
+    return spark.createDataFrame(rows if rows.num_rows else rows.schema.empty_table())
 
 
 def stamped(rows: DataFrame, contract: Contract, write: Write, recorded_at: str, facts: Mapping[str, str], key: str | None) -> DataFrame:

@@ -80,8 +80,8 @@ def _show_plan(found: Planned) -> None:
     show.table(
         f"{found.source}: batch {found.batch_id} ({state})", ("file", "bytes", "format", "rows"), found.files, right=("bytes", "rows")
     )
-    for _, why in found.rejected:
-        show.console.print(f"✗ left out: {why}", style="yellow", highlight=False)
+    for name, why in found.rejected:
+        show.console.print(f"✗ {name}, left out: {why}", style="yellow", highlight=False)
     for target in found.targets:
         show.table(
             f"\n→ {target.table}   key: {target.key}   where: {target.where or 'all rows'}", ("column", "type", "from"), target.columns

@@ -57,7 +57,7 @@ def test_a_file_of_unknown_format_is_named_and_the_rest_is_planned(
     assert planned["targets"][0]["table"] == "core.basemap__place"
     main([*options, "plan", "shops"])
     said = capsys.readouterr().out
-    assert "✗ left out: SY-L034: shops/notes.bin" in " ".join(said.split())
+    assert "✗ shops/notes.bin, left out: SY-L034" in " ".join(said.split())
     assert "east.csv" in said
     assert not (tmp_path / "lake").exists()
 
@@ -69,4 +69,4 @@ def test_a_source_of_which_no_file_can_be_read_fails_as_its_run_would(
     with pytest.raises(SystemExit) as left:
         main([*options, "plan", "shops"])
     assert left.value.code == 3
-    assert "SY-L034: shops/east.csv" in " ".join(capsys.readouterr().out.split())
+    assert "✗ shops/east.csv, left out: SY-L034" in " ".join(capsys.readouterr().out.split())
