@@ -11,8 +11,9 @@ import shapely
 from rapidfuzz import fuzz, process
 
 from transforms.address.answer import refusal
+from transforms.address.blocks import number_blocks
 from transforms.address.crossings import crossing_points, metres_per_degree
-from transforms.address.latin_numbers import NumberedStreet, learn_curve, learn_from_parallels, odd_side
+from transforms.address.latin_numbers import NumberedStreet, learn_curve, odd_side
 from transforms.address.latin_text import LatinAddress, Street, parse_block, parse_latin, parse_street
 from transforms.address.model import Match, Status
 
@@ -79,8 +80,7 @@ class LatinIndex:
             known[key] = (rows[:, :2] * scale, rows[:, 2])
             numbering[key] = NumberedStreet.of(shapely.transform(line, lambda xy: xy * scale), *known[key])
         side = odd_side(numbering, known)
-        for _ in range(2):
-            learn_from_parallels(numbering)
+        number_blocks(numbering, known)
         learn_curve(numbering, known)
         shapes = shapely.from_wkb(frame.loc[frame["kind"] == "building", "geom"].to_numpy())
         houses = shapely.STRtree(shapely.transform(shapes, lambda xy: xy * scale)) if len(shapes) else None
@@ -96,7 +96,7 @@ class LatinIndex:
         stretch = self._on_block(asked.number if asked else None, block) if block else None
         if asked is None or not asked.streets:
             return stretch_match(text, stretch, "block") if stretch is not None else refusal(text, NO_ADDRESS, value=text[:40])
-        keys = [self._street(street) for street in asked.streets]
+        keys = [self.street_keys(street) for street in asked.streets]
         for street, found in zip(asked.streets, keys, strict=True):
             if len(found) > 1 and len(keys) == 1:
                 return refusal(text, TIED, tuple(self._road(text, key) for key in found), value=text, count=len(found))
@@ -106,7 +106,7 @@ class LatinIndex:
             return self._crossing(text, keys[0], keys[1])
         return self._on_street(text, asked, keys[0][0], stretch)
 
-    def _street(self, street: Street) -> list[str]:
+    def street_keys(self, street: Street) -> list[str]:
         """Return the keys that a street can mean: itself, else the same without type or direction, else one that is spelt alike."""
         if street.key in self.parts:
             return [street.key]
@@ -141,13 +141,13 @@ class LatinIndex:
         if door is not None:
             return self._point(text, key, asked, (door.lon, door.lat), "door", 100.0, door.entity_id)
         if stretch is not None:
-            return self._point(text, key, asked, self._housed(key, asked.number, np.array(stretch) * self.scale), "interpolated", 90.0)
+            return self._point(text, key, asked, self.house_at(key, asked.number, np.array(stretch) * self.scale), "interpolated", 90.0)
         place = self.numbering[key].place_of(asked.number) if key in self.numbering else None
         if place is None:
             return refusal(text, NO_NUMBER, street=self.names[key], value=asked.number)
-        return self._point(text, key, asked, self._housed(key, asked.number, place), "interpolated", 80.0)
+        return self._point(text, key, asked, self.house_at(key, asked.number, place), "interpolated", 80.0)
 
-    def _housed(self, key: str, number: int, place: Any) -> tuple[float, float]:
+    def house_at(self, key: str, number: int, place: Any) -> tuple[float, float]:
         """Return degrees of the middle of the house at a place of the street, on the number's side; the place itself without houses."""
         street = self.numbering.get(key)
         if self.houses is not None and street is not None and len(street.at) > 1:
@@ -163,7 +163,7 @@ class LatinIndex:
         block = parse_block(text)
         if block is None:
             return None
-        found = [self._street(street) for street in (block.street, block.first, block.second)]
+        found = [self.street_keys(street) for street in (block.street, block.first, block.second)]
         if not all(found) or found[0][0] not in self.lines:
             return None
         ends = [crossing_points(self.lines[found[0][0]], self.lines[side[0]]) for side in found[1:] if side[0] in self.lines]

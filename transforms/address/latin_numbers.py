@@ -1,4 +1,4 @@
-"""House numbers along the streets of a grid city: known doors, numbers at crossings learnt from parallel streets, places in between."""
+"""House numbers along the streets of a grid city: known doors, numbers at crossings (see `blocks`), places in between."""
 
 from __future__ import annotations
 
@@ -11,12 +11,9 @@ import shapely
 
 Floats = npt.NDArray[np.float64]
 BEYOND_M = 250.0  # how far past the last known number a street is still counted on
-NEAR_M = 900.0  # how far along a cross street its number is looked for
-OFF_HUNDRED = 30.0
 CURVE_DOORS = 20  # doors at each ten of a hundred from which the curve is learnt
 TENS = np.arange(0.0, 101.0, 10.0)
 STRAIGHT = TENS / 100
-PARALLEL = np.cos(np.radians(20.0))
 
 
 @dataclass
@@ -54,6 +51,11 @@ class NumberedStreet:
             at, numbers = at[kept], numbers[kept]
         self.at, self.numbers = at, numbers
 
+    def relearn(self, at: Floats, numbers: Floats) -> None:
+        """Take these numbers for all that is known."""
+        self.at, self.numbers = np.empty(0), np.empty(0)
+        self.learn(at, numbers)
+
     def number_at(self, at: float) -> float | None:
         """Return the number that stands at a place on the axis, None outside of what is known."""
         if len(self.at) < 2 or not self.at[0] - 60 <= at <= self.at[-1] + 60:
@@ -79,7 +81,7 @@ class NumberedStreet:
 
     def _between(self, number: int, numbers: Floats, at: Floats) -> float:
         """Return the place between the two known numbers around; by the curve where they are the ends of a block."""
-        high = int(np.clip(np.searchsorted(numbers, number), 1, len(numbers) - 1))
+        high = int(np.clip(np.searchsorted(numbers, number, side="right"), 1, len(numbers) - 1))
         if numbers[high] - numbers[high - 1] == 100 and numbers[high] % 100 == 0:
             return float(at[high - 1] + self.share(number % 100) * (at[high] - at[high - 1]))
         return float(np.interp(number, numbers, at))
@@ -127,53 +129,6 @@ def _rising(values: Floats) -> npt.NDArray[np.int64]:
     while before[chain[-1]] >= 0:
         chain.append(int(before[chain[-1]]))
     return np.array(chain[::-1])
-
-
-def learn_from_parallels(streets: dict[str, NumberedStreet]) -> None:
-    """Give streets the numbers of their crossings: what the nearest parallel streets have at the same cross street, to the full hundred.
-
-    In a grid city a block begins a new hundred at the cross street, on every street that crosses it.
-    """
-    keys = [key for key, street in streets.items() if not shapely.is_empty(street.line)]
-    lines = np.array([streets[key].line for key in keys], dtype=object)
-    pairs = shapely.STRtree(lines).query(lines, predicate="dwithin", distance=15.0).T
-    met: dict[int, list[tuple[int, Floats]]] = {}
-    for i, j in pairs:
-        a, b = streets[keys[i]], streets[keys[j]]
-        if i != j and abs(float(a.axis @ b.axis)) < 0.85:
-            shared = shapely.intersection(a.line, b.line)
-            if shapely.is_empty(shared):
-                shared = shapely.shortest_line(a.line, b.line)
-            met.setdefault(int(j), []).append((int(i), shapely.get_coordinates(shared).mean(axis=0)))
-    known = {
-        (i, cross): number
-        for cross, crossings in met.items()
-        for i, spot in crossings
-        if (number := streets[keys[i]].number_at(float((spot - streets[keys[i]].origin) @ streets[keys[i]].axis))) is not None
-    }
-    learnt: dict[int, list[tuple[float, float]]] = {}
-    for cross, crossings in met.items():
-        for i, spot in crossings:
-            own = streets[keys[i]]
-            at = float((spot - own.origin) @ own.axis)
-            if (i, cross) in known:
-                hundred = round(known[i, cross] / 100) * 100
-                # Half a block off is an alley within the block, not its end.
-                if abs(known[i, cross] - hundred) <= OFF_HUNDRED:
-                    learnt.setdefault(i, []).append((at, float(hundred)))
-                continue
-            near = [
-                (float(np.hypot(*(other_spot - spot))), known[k, cross])
-                for k, other_spot in crossings
-                if (k, cross) in known and abs(float(streets[keys[k]].axis @ own.axis)) > PARALLEL
-            ]
-            near = sorted(pair for pair in near if pair[0] < NEAR_M)[:3]
-            if near:
-                hundred = round(float(np.median([number for _, number in near])) / 100) * 100
-                learnt.setdefault(i, []).append((at, float(hundred)))
-    for i, pairs_of in learnt.items():
-        at_all, numbers = np.array(pairs_of).T
-        streets[keys[i]].learn(at_all, numbers)
 
 
 def learn_curve(streets: dict[str, NumberedStreet], doors: dict[str, tuple[Floats, Floats]]) -> None:
