@@ -51,6 +51,7 @@ def spark_conf(settings: Settings) -> dict[str, str]:
         "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
         "spark.kryo.registrator": "org.apache.sedona.core.serde.SedonaKryoRegistrator",
         "spark.executorEnv.PYTHONPATH": str(_PROJECT),
+        "spark.python.daemon.module": "sanyu.workers",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.session.timeZone": "UTC",
