@@ -131,8 +131,8 @@ class AddressEngine:
         """Find the place that an address means: one string, or its fields by level.
 
         `context` is a division (name or 12-digit code) that holds where the text leaves it open, `near` a (lon, lat) in degrees that
-        decides between equals, `limit` cuts the candidates. `at` takes the aliases of that day only, else former names count as well. Bad
-        input is an answer with a code, never an exception.
+        decides between equals, `limit` cuts the candidates. `at` takes the aliases and the former names of divisions of that day only; without
+        it those of all times count. Bad input is an answer with a code, never an exception.
         """
         return with_grid_codes([self._match(text, self._context(context), near, limit, self._matcher_at(at))])[0]
 
@@ -143,7 +143,7 @@ class AddressEngine:
             if at not in self._dated:
                 if len(self._dated) == _DATES_KEPT:
                     self._dated.clear()
-                self._dated[at] = self._matcher.with_catalog(self._catalog.at(at))
+                self._dated[at] = self._matcher.at(at)
             return self._dated[at]
 
     def _match(self, text: str | Fields, context: int | None, near: tuple[float, float] | None, limit: int, matcher: Matcher) -> Match:

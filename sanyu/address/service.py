@@ -100,9 +100,9 @@ def _matching(app: FastAPI, engine: AddressEngine, limits: Limits) -> None:
     def answered(body: models.MatchRequest) -> dict[str, Any]:
         asked: list[Any] = list(body.addresses) if body.addresses is not None else [body.address]
         if body.near is not None:
-            matches = [engine.match(one or "", context=body.context, near=body.near, limit=body.limit) for one in asked]
+            matches = [engine.match(one or "", context=body.context, near=body.near, limit=body.limit, at=body.at) for one in asked]
         else:
-            matches = engine.match_many(asked, context=body.context, limit=body.limit)
+            matches = engine.match_many(asked, context=body.context, limit=body.limit, at=body.at)
         if body.format == "geojson":
             return {"type": "FeatureCollection", "features": [feature(match) for match in matches]}
         return {"count": len(matches), "results": [match_record(match) for match in matches]}

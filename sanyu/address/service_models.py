@@ -40,6 +40,7 @@ class MatchRequest(_Strict):
         str | None, Field(max_length=64, description="Division (name or 12 digits) that holds where a text leaves it open")
     ] = None
     near: Annotated[tuple[float, float] | None, Field(description="(lon, lat) that decides between equals")] = None
+    at: Annotated[date | None, Field(description="Day of the names: former ones count on their days only; without it at any time")] = None
     limit: Annotated[int, Field(ge=1, le=20, description="Candidates of a tied or unmatched answer")] = 5
     format: Annotated[Literal["json", "geojson"], Field(description="geojson: a feature collection")] = "json"
 

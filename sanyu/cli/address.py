@@ -27,6 +27,10 @@ UNANSWERED = 4
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Near = Annotated[str | None, typer.Option(help="lon,lat that decides between equals.")]
 Where = Annotated[str | None, typer.Option("--context", help="Division (name or 12 digits) that holds where the text leaves it open.")]
+At = Annotated[
+    dt.datetime | None,
+    typer.Option("--at", formats=["%Y-%m-%d"], help="Day of the names: former ones count on their days only; without it at any time."),
+]
 address = typer.Typer(help="Place names and addresses: match, reverse, parse, compare, in batches and over HTTP.", no_args_is_help=True)
 STATUS = {"M": ("matched", "匹配"), "T": ("tied", "并列"), "U": ("unmatched", "未匹配")}
 
@@ -71,13 +75,15 @@ def engine_of(ctx: typer.Context) -> AddressEngine:
 
 
 @address.command()
-def match(ctx: typer.Context, text: list[str], context: Where = None, near: Near = None, limit: int = 5, json: Json = False) -> None:
+def match(
+    ctx: typer.Context, text: list[str], context: Where = None, near: Near = None, at: At = None, limit: int = 5, json: Json = False
+) -> None:
     """Find the place that an address means, with what each element says: sanyu address match 望海区建设西路8号."""
     from sanyu.address.formats import match_record
 
     point = _point(near) if near else None
     engine = engine_of(ctx)
-    found = [engine.match(one, context=context, near=point, limit=limit) for one in text]
+    found = [engine.match(one, context=context, near=point, limit=limit, at=at.date() if at else None) for one in text]
     if json:
         show.dump([match_record(one) for one in found])
     else:
@@ -94,6 +100,7 @@ def batch(
     out: Annotated[list[Path], typer.Option(help="Files to write: .csv .xlsx .parquet .geojson .gpkg .html (a map); may be repeated.")],
     column: Annotated[list[str], typer.Option(help="Column of the whole address, or several as level=column (road=街路).")],
     context: Where = None,
+    at: At = None,
     workers: Annotated[int | None, typer.Option(help="Processes; by default one per core for more than 20,000 rows.")] = None,
     json: Json = False,
 ) -> None:
@@ -110,6 +117,7 @@ def batch(
     with show.console.status("…") as status:
         options = Options(
             context=context,
+            at=at.date() if at else None,
             workers=processes,
             progress=lambda done: status.update(say(f"{done:,} rows", f"{done:,} 行")),
             writers={".html": MapWriter},

@@ -6,6 +6,7 @@ Names are tried longest first; a hit must lie below what was read before, so tha
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,10 @@ class FormerName:
     successors: tuple[str, ...]
     valid_from: date | None
     valid_to: date
+
+    def holds_on(self, day: date) -> bool:
+        """Tell whether the division bore the name on a day."""
+        return (self.valid_from is None or self.valid_from <= day) and day < self.valid_to
 
 
 class Hit(NamedTuple):
@@ -89,7 +94,23 @@ class DivisionTable:
         self._children: dict[int, list[int]] = {}
         for i, parent in enumerate(self.parents):
             self._children.setdefault(parent, []).append(i)
+        self._former = tuple(former)
         self._index(former)
+
+    def at(self, day: date) -> DivisionTable:
+        """Return the table with those former names only that were borne on a day."""
+        gone: dict[str, set[int]] = {}
+        for entry in sorted(self._former, key=lambda entry: entry.holds_on(day)):
+            rows = {self.by_code[code] for code in entry.successors if code in self.by_code}
+            known = gone.setdefault(key_of(entry.name), set())
+            gone[key_of(entry.name)] = known - rows if entry.holds_on(day) else known | rows
+        view = copy.copy(self)
+        kept = {
+            name: [pair for pair in rows if pair[1] != FORMER or pair[0] not in gone.get(name, ())] for name, rows in self._names.items()
+        }
+        view._names = {name: rows for name, rows in kept.items() if rows}
+        view._lengths = _lengths(view._names)
+        return view
 
     def _parent(self, code: str, level: int) -> int:
         for above in range(level - 1, 0, -1):

@@ -15,6 +15,7 @@ from transforms.address.text import key_with_offsets
 
 _PIECE = 200  # characters read at once; a cut falls on punctuation where there is any
 _SENTENCE = re.compile("[^。！？!?；;\n\r]+")
+_AT_DOOR = re.compile("附近|旁|对面|对过|门[口前]")  # what makes a number without 号 a door: 秋江北路28附近
 _ROAD = re.compile("[\u4e00-\u9fff]{1,6}?(?:大道|大街|公路|路|街(?!道)|巷|弄)(?=[0-9])")
 
 
@@ -44,7 +45,9 @@ def _runs(matcher: Matcher, key: str) -> list[tuple[int, int]]:
     for piece in matcher.catalog.exact(key):
         if piece.end - piece.start > 1 and piece.end > longest.get(piece.start, Named(0, 0, ())).end:
             longest[piece.start] = piece
-    numbers = {n.start: n for n in numbers_in(key) if n.level not in ("bare", "group")}
+    numbers = {
+        n.start: n for n in numbers_in(key) if n.level not in ("bare", "group") or (n.level == "bare" and _AT_DOOR.match(key, n.end))
+    }
     out: list[tuple[int, int]] = []
     at = 0
     while at < len(key) - 1:

@@ -10,6 +10,7 @@ import copy
 import itertools
 import re
 from collections.abc import Iterator
+from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +39,10 @@ class Matcher:
         self.areas = areas_of(catalog.shards)
         self._community_towns: dict[tuple[int, int], set[str]] = {}
 
-    def with_catalog(self, catalog: Catalog) -> Matcher:
-        """Return a matcher over another view of the same shards."""
+    def at(self, day: date) -> Matcher:
+        """Return the matcher that knows the aliases and the former names of divisions of a day only."""
         other = copy.copy(self)
-        other.catalog = catalog
+        other.catalog, other.table = self.catalog.at(day), self.table.at(day)
         return other
 
     def ask(self, key: str, *, faulty: bool = False, start: int | None = None) -> Asked:

@@ -15,8 +15,9 @@ NUMBER_LEVELS = ("lane", "door", "building", "unit", "floor", "room")
 _N = "[0-9]{1,5}(?:-[0-9]{1,4})*(?![0-9])"
 _TOKEN = re.compile(
     rf"""(?<![0-9])(?:
-      (?P<building>(?:(?:[A-Z甲乙丙丁]?-?{_N}[A-Z]?|[A-Z][0-9]{{0,2}})(?:号楼|号幢|号栋|幢|栋|座|\#楼?)|(?<![A-Z])[A-Z甲乙丙丁]楼))
-    | (?P<unit>(?:[甲乙丙丁]|{_N}|[A-Z])(?:单元|梯|号门(?!口)))
+      (?P<behind_road>(?<=[路街道巷弄]){_N}号(?=楼[下前后旁上里外边底]|门|路口))
+    | (?P<building>(?:(?:[A-Z甲乙丙丁]?-?{_N}[A-Z]?|[A-Z][0-9]{{0,2}})(?:号楼|号幢|号栋|幢|栋|座|\#楼?)|(?<![A-Z])[A-Z甲乙丙丁]楼))
+    | (?P<unit>(?:[甲乙丙丁]|{_N}|[A-Z])(?:单元|梯|号门(?![口前外面店牌旁])))
     | (?P<room>(?:[A-Z]?-?{_N}[A-Z]?)(?:号房|室|房(?!地产)|户))
     | (?P<floor>(?:地下|负|B)?{_N}(?:层|楼(?!盘)|F(?![A-Z])))
     | (?P<lane>{_N}(?:支?弄|巷(?!口)|里(?=[0-9]|$)|胡同))
@@ -39,9 +40,12 @@ class Number(NamedTuple):
 
 
 def numbers_in(key: str, start: int = 0) -> list[Number]:
-    """Return the numbers of a key in order; a bare 3-2-501 behind nothing else is left whole for the reader of the context."""
+    """Return the numbers of a key in order; a bare 3-2-501 behind nothing else is left whole for the reader of the context.
+
+    Right behind a road, the word that follows 号 tells where at the door something is and no kind of number: 28号楼下, 28号门前.
+    """
     return [
-        Number(match.start(), match.end(), str(match.lastgroup), canonical(match.group()))
+        Number(match.start(), match.end(), "door" if match.lastgroup == "behind_road" else str(match.lastgroup), canonical(match.group()))
         for match in _TOKEN.finditer(key, start)
         if match.lastgroup is not None
     ]

@@ -123,3 +123,10 @@ def test_short_names_drop_peoples_and_kind() -> None:
     assert short_names("新疆维吾尔自治区", 1) == ["新疆"]
     assert short_names("西湖区", 3) == ["西湖"]
     assert short_names("东区", 3) == []
+
+
+@pytest.mark.parametrize(("day", "found"), [(dt.date(2020, 1, 1), True), (dt.date(2021, 4, 9), False), (None, True)])
+def test_a_former_name_of_a_division_is_read_on_its_days(day: dt.date | None, found: bool) -> None:
+    table = TABLE if day is None else TABLE.at(day)
+    assert bool(table.read("江干区").candidates) is found
+    assert TABLE.read("江干区").candidates  # the table of all times is as it was

@@ -86,6 +86,17 @@ def test_a_batch_writes_its_files_and_a_map(gazetteer: str, tmp_path: Path, caps
     assert "Matched addresses" in page and "<script>alert(1)" not in page
 
 
+def test_a_former_name_counts_on_its_days_only(gazetteer: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "aliases.csv").write_text("element,level,alias,kind,valid_to_on\n解放东路,road,老城墙路,former,1990-01-01\n", "utf-8")
+    (tmp_path / "in.csv").write_text("地址\n老城墙路12号\n", "utf-8")
+    head = ("--gazetteer", gazetteer, "--element-aliases", "aliases.csv")
+    for at, entity in (("1980-01-01", "D12"), ("2020-01-01", None)):
+        assert _run(*head, "match", "老城墙路12号", "--at", at, "--json") == (0 if entity else 4)
+        assert json.loads(capsys.readouterr().out)[0]["entity_id"] == entity
+        assert _run(*head, "batch", "in.csv", "--column", "地址", "--out", f"{at}.csv", "--at", at, "--json") == 0
+        assert json.loads(capsys.readouterr().out)["statuses"] == ({"M": 1} if entity else {"U": 1})
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import date
 from typing import Any
 
 import anyio
@@ -105,6 +106,20 @@ def test_an_unmatched_address_says_why_in_both_languages_and_has_no_place(client
     assert found["status"] == "U" and found["code"].startswith("SY-A")
     assert "no door" in found["message"] and "没有" in found["message_zh"]
     assert (found["lon"], found["lat"], found["geometry"], found["geometry_kind"]) == (None, None, None, None)
+
+
+@pytest.mark.parametrize(("at", "entity"), [(None, "D12"), ("1980-01-01", "D12"), ("2020-01-01", None)])
+def test_a_former_name_counts_on_its_days_only(engine: sanyu.AddressEngine, client: Client, at: str | None, entity: str | None) -> None:
+    engine.add_alias("老城墙路", element="解放东路", level="road", kind="former", valid_to=date(1990, 1, 1))
+    more = {} if at is None else {"at": at}
+    one = client.post("/match", json={"address": "老城墙路12号"} | more).json()["results"][0]
+    near = client.post("/match", json={"address": "老城墙路12号", "near": [120.0, 30.0]} | more).json()["results"][0]
+    several = client.post("/match", json={"addresses": ["老城墙路12号"] * 9} | more).json()["results"]
+    assert {found["entity_id"] for found in (one, near, *several)} == {entity}
+
+
+def test_a_day_that_is_none_is_refused(client: Client) -> None:
+    assert client.post("/match", json={"address": "解放东路12号", "at": "2020-13-01"}).status_code == 422
 
 
 def test_geojson_has_a_feature_per_address_with_or_without_a_place(client: Client) -> None:
