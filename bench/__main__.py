@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("beidou", "coords", "entity", "read", "load", "address", "mining_autocorrelation", "mining_clusters", "mining_space_time")
+NAMES = ("beidou", "coords", "entity", "read", "load", "address", "mining")
 
 for name in sys.argv[1:] or NAMES:
     print(f"\n== {name}", flush=True)

@@ -1,30 +1,31 @@
-"""Autocorrelation against libpysal and esda in the same run: equality, wall and CPU seconds.
+"""Rows of the autocorrelation half: analytic and permuted local statistics, global ones, against libpysal and esda.
 
-`python -m bench.mining_autocorrelation [PART[=ROWS] …]`
-
-Parts: `analytic` (1 M rows: Gi*, LISA, Geary with their weights), `local` (999 conditional permutations, 200 k rows with esda and 1 M
-without), `global` (Moran's I and 999 permutations, 1 M rows; esda is timed on 20 and scaled). From a frame of points to a frame of
-results; in this process, as rows below a million of a Spark frame are.
+From a frame of points to a frame of results; on both sides the weights are made in it.
 """
 
 from __future__ import annotations
 
-import sys
-import time
-import warnings
-from collections.abc import Callable
+import functools
 from typing import Any
 
+import esda
 import geopandas as gpd
 import numpy as np
+from libpysal.graph import Graph
 
-from transforms.mining.autocorrelation import moran
+from bench.mining_common import Cost, line, once, require, timed
+from transforms.mining.autocorrelation import geary, moran
 from transforms.mining.local import local_g, local_geary, local_moran
 
-warnings.simplefilter("ignore")
 K = 8
+LOCAL = {
+    "Gi*": (local_g, "z_score", "Zs"),
+    "LISA": (local_moran, "statistic", "Is"),
+    "Geary": (local_geary, "statistic", "localG"),
+}
 
 
+@functools.cache
 def city(rows: int) -> gpd.GeoDataFrame:
     """Return points over 30 km × 30 km, half of them crowded in 200 places, with a value that is higher in the north-east."""
     rng = np.random.default_rng(0)
@@ -36,96 +37,89 @@ def city(rows: int) -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame({"v": value}, geometry=gpd.points_from_xy(500_000 + at[:, 0], 3_300_000 + at[:, 1]), crs=4549)
 
 
-def timed(run: Callable[[], Any]) -> tuple[Any, float, float]:
-    """Return a result with its wall and CPU seconds."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    result = run()
-    return result, time.perf_counter() - wall, time.process_time() - cpu
+def warm() -> None:
+    """Load the compiled kernels, ours and esda's."""
+    small = city(5_000)
+    for tool in (local_g, local_moran, local_geary, moran, geary):
+        tool(small, "v", permutations=19)
+    local_moran(small, "v", permutations=19, draws="esda")
+    esda.Moran_Local(small["v"], Graph.build_knn(small, K), permutations=9, keep_simulations=False)
 
 
-def line(name: str, ours: tuple[float, float], peer: tuple[float, float] | None, note: str = "") -> None:
-    """Print one comparison."""
-    ratio = f"{peer[0] / ours[0]:7.1f} × {peer[1] / ours[1]:7.1f} ×" if peer else " " * 19
-    theirs = f"{peer[0]:9.2f} {peer[1]:9.2f}" if peer else " " * 19
-    print(f"{name:<34}{ours[0]:9.2f} {ours[1]:9.2f} {theirs} {ratio}  {note}", flush=True)
+def graph(rows: int) -> tuple[Any, Cost]:
+    """Return libpysal's weights of the city."""
+    return once(f"knn {rows}", lambda: Graph.build_knn(city(rows), K))
+
+
+def peer(name: str, rows: int) -> tuple[Any, Cost]:
+    """Return esda's analytic statistic (an array) and what it cost with its weights."""
+    weights, made = graph(rows)
+    value = city(rows)["v"]
+    runs = {
+        "Gi*": lambda: esda.G_Local(value, weights, transform="B", star=True, permutations=0),
+        "LISA": lambda: esda.Moran_Local(value, weights, permutations=0),
+        "Geary": lambda: esda.Geary_Local(connectivity=weights, permutations=0).fit(value),
+    }
+    found, cost = once(f"{name} {rows}", runs[name])
+    return np.asarray(getattr(found, LOCAL[name][2])), made + cost
+
+
+def gap(found: Any, wanted: Any) -> float:
+    """Return the largest relative difference."""
+    return float(np.max(np.abs(np.asarray(found) - wanted) / np.maximum(np.abs(wanted), 1e-9)))
 
 
 def analytic(rows: int = 1_000_000) -> None:
-    """Weights and the three local statistics without permutations."""
-    import esda
-    from libpysal.graph import Graph
-
-    frame = city(rows)
-    graph, *weights = timed(lambda: Graph.build_knn(frame, K))
-    peers = {
-        "Gi*": (local_g, lambda: esda.G_Local(frame["v"], graph, transform="B", star=True, permutations=0), "z_score", "Zs"),
-        "LISA": (local_moran, lambda: esda.Moran_Local(frame["v"], graph, permutations=0), "statistic", "Is"),
-        "Geary": (local_geary, lambda: esda.Geary_Local(connectivity=graph, permutations=0).fit(frame["v"]), "statistic", "localG"),
-    }
-    for name, (tool, peer, column, attribute) in peers.items():
-        found, *ours = timed(lambda tool=tool: tool(frame, "v", k=K, permutations=0))
-        wanted, *theirs = timed(peer)
-        own, other = found[column].to_numpy(), np.asarray(getattr(wanted, attribute))
-        gap = np.max(np.abs(own - other) / np.maximum(np.abs(other), 1e-9))
-        total = (theirs[0] + weights[0], theirs[1] + weights[1])
-        line(
-            f"{name}, analytic, {rows:,}", (ours[0], ours[1]), total, f"largest relative gap {gap:.1e}; build_knn {weights[0]:.1f} s of it"
-        )
+    for name, (tool, column, _) in LOCAL.items():
+        found, ours = timed(lambda tool=tool: tool(city(rows), "v", k=K, permutations=0))  # type: ignore[misc]
+        wanted, theirs = peer(name, rows)
+        apart = gap(found[column], wanted)
+        require(apart <= 1e-9, f"{name}, {apart:.1e}")
+        line(f"{name}, analytic, {rows:,}", ours, theirs, "≥ 3 ×:", f"largest relative gap {apart:.0e}", least=3.0)
 
 
 def local(rows: int = 200_000) -> None:
     """LISA with 999 conditional permutations; esda's draws at one seed, so that p can be compared row by row."""
-    import esda
-    from libpysal.graph import Graph
-
-    frame = city(rows)
-    graph = Graph.build_knn(frame, K)
-    esda.Moran_Local(frame["v"].iloc[:50], Graph.build_knn(frame.iloc[:50], K), permutations=9, keep_simulations=False)
-    wanted, *theirs = timed(lambda: esda.Moran_Local(frame["v"], graph, permutations=999, keep_simulations=False, seed=1))
-    found, *same = timed(lambda: local_moran(frame, "v", k=K, draws="esda", seed=1))
-    apart = int((np.round(found["p_permuted"] * 1_000) != np.round(wanted.p_sim * 1_000)).sum())
-    line(
-        f"LISA, 999, {rows:,}, esda's draws",
-        (same[0], same[1]),
-        (theirs[0], theirs[1]),
-        f"rows with another p: {apart}; weights included in ours only",
+    weights, made = graph(rows)
+    wanted, cost = once(
+        f"local {rows}", lambda: esda.Moran_Local(city(rows)["v"], weights, permutations=999, keep_simulations=False, seed=1)
     )
-    _, *ours = timed(lambda: local_moran(frame, "v", k=K))
-    line(f"LISA, 999, {rows:,}, keyed", (ours[0], ours[1]), (theirs[0], theirs[1]), "weights included in ours only")
-    large = city(5 * rows)
-    for name, tool in (("LISA", local_moran), ("Geary", local_geary), ("Gi*", local_g)):
-        _, *ours = timed(lambda tool=tool: tool(large, "v", k=K))
-        line(f"{name}, 999, {5 * rows:,}, keyed", (ours[0], ours[1]), None)
+    found, ours = timed(lambda: local_moran(city(rows), "v", k=K, draws="esda", seed=1))
+    apart = int((np.round(found["p_permuted"] * 1_000) != np.round(wanted.p_sim * 1_000)).sum())
+    require(apart == 0, f"p of {apart} rows")
+    line(f"LISA, 999, {rows:,}, esda's draws", ours, made + cost, "≥ 10 ×:", "p equal in every row", least=10.0)
+    _, ours = timed(lambda: local_moran(city(rows), "v", k=K))
+    line(f"LISA, 999, {rows:,}, keyed", ours, made + cost, "≥ 10 ×:", "other draws", least=10.0)
+    for name, (tool, _, _) in LOCAL.items():
+        _, ours = timed(lambda tool=tool: tool(city(5 * rows), "v", k=K))  # type: ignore[misc]
+        line(f"{name}, 999, {5 * rows:,}, keyed", ours, None, "≤ 90 s:", most=90.0)
 
 
-def whole(rows: int = 1_000_000, few: int = 20) -> None:
-    """Moran's I with 999 permutations."""
-    import esda
-    from libpysal.graph import Graph
+def global_peer(rows: int, few: int = 40) -> tuple[Any, Any, Cost]:
+    """Return esda's Moran with few permutations, its weights, and the cost of 999: that of one scaled, and the rest."""
+    weights, made = graph(rows)
+    standard = weights.transform("r")
+    value = city(rows)["v"]
+    _, without = once(f"moran 0 {rows}", lambda: esda.Moran(value, standard, permutations=0))
 
-    frame = city(rows)
-    graph = Graph.build_knn(frame, K).transform("r")
-    _, *without = timed(lambda: esda.Moran(frame["v"], graph, permutations=0))
-    wanted, *some = timed(lambda: esda.Moran(frame["v"], graph, permutations=few))
-    theirs = tuple(a + (b - a) / few * 999 for a, b in zip(without, some, strict=True))
-    found, *ours = timed(lambda: moran(frame, "v", k=K))
-    gap = abs(float(found["statistic"].iloc[0]) / wanted.I - 1)
-    line(f"Moran's I, 999, {rows:,}", (ours[0], ours[1]), (theirs[0], theirs[1]), f"relative gap {gap:.1e}; weights included in ours only")
+    def permuted() -> Any:
+        np.random.seed(1)
+        return esda.Moran(value, standard, permutations=few)
 
-
-PARTS: dict[str, Callable[..., None]] = {"analytic": analytic, "local": local, "global": whole}
+    found, some = once(f"moran {few} {rows}", permuted)
+    each = Cost((some.wall - without.wall) / few, (some.cpu - without.cpu) / few)
+    return found, made + without + each * 999.0, each
 
 
-def main() -> None:
-    small = city(5_000)
-    for tool in (local_g, local_moran, local_geary, moran):
-        tool(small, "v", permutations=19)
-    local_moran(small, "v", permutations=19, draws="esda")
-    print(f"{'seconds':<34}{'ours wall':>9} {'cpu':>9} {'peer wall':>9} {'cpu':>9} {'wall':>9} {'cpu':>9}")
-    for part in sys.argv[1:] or PARTS:
-        name, _, rows = part.partition("=")
-        PARTS[name](*([int(rows)] if rows else []))
-
-
-if __name__ == "__main__":
-    main()
+def whole(rows: int = 1_000_000) -> None:
+    """Moran's I with 999 permutations; esda's are timed on 40, and ours are held against those 40 one by one by their p."""
+    wanted, theirs, _ = global_peer(rows)
+    found, ours = timed(lambda: moran(city(rows), "v", k=K))
+    apart = abs(float(found["statistic"].iloc[0]) / wanted.I - 1)
+    require(apart <= 1e-10, f"Moran's I, {apart:.1e}")
+    same = moran(city(rows), "v", k=K, draws="esda", seed=1, permutations=len(wanted.sim)).iloc[0]
+    require(same["p_permuted"] == wanted.p_sim and abs(same["mean_permuted"] / wanted.EI_sim - 1) < 1e-6, "p of Moran's I at esda's seed")
+    note = f"relative gap {apart:.0e}; p and mean equal at esda's seed; esda scaled from {len(wanted.sim)} permutations"
+    line(f"Moran's I, 999, {rows:,}", ours, theirs, "≥ 4 ×:", note, least=4.0)
+    _, ours = timed(lambda: geary(city(rows), "v", k=K))
+    line(f"Geary's c, 999, {rows:,}", ours)
