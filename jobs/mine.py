@@ -23,7 +23,7 @@ from jobs.mine_since import RUN, Question, forget_others, keep, last_run, update
 from sanyu.lake.changes import changed_rows, table_id
 from sanyu.lake.deliveries import sequence
 from schemas.registry import find_contract
-from schemas.stamp import STAMP
+from schemas.stamp import OBSERVED_AT, STAMP
 from transforms.mining.frames import IN_PROCESS_ROWS, Way, frame_kind, noted
 from transforms.mining.tool import Tool, find_tool
 from transforms.mining.update import Updated
@@ -208,7 +208,9 @@ class _Writing:
         """Write result, patterns, what is kept, and last the run, whose row says that the others are there."""
         key = "entity_id" if tool.grain == "rows" else None
         count, written = self._commit(contract, made.rows, key)
-        patterns = self._patterns(made.rows, contract, key)
+        patterns = self._patterns(
+            made.rows, contract, parsed.get("time", next((p.default for p in tool.parameters if p.name == "time"), None))
+        )
         name, batch = self.write.source_name, self.write.batch_id
         keep(self.loading.lake, name, batch, made.kept)
         report = MineReport(
@@ -234,14 +236,14 @@ class _Writing:
         forget_others(self.loading.lake, name, batch)
         return report
 
-    def _patterns(self, rows: Any, contract: Contract, key: str | None) -> int:
-        """Write what the result found, if it names patterns, and return how many."""
+    def _patterns(self, rows: Any, contract: Contract, time: str | None) -> int:
+        """Write what the result found, if it names patterns, and return how many; `time` is the column of a cluster's period."""
         from transforms.mining.found import found_rows
 
-        found = found_rows(rows)
+        found = found_rows(rows, time or OBSERVED_AT.name)
         if found is None:
             return 0
-        return self._commit(find_contract(PATTERN), found, key, {**self.facts, "result_table": contract.name})[0]
+        return self._commit(find_contract(PATTERN), found, None, {**self.facts, "result_table": contract.name})[0]
 
     def _run(self, report: MineReport, tool: Tool, parsed: Mapping[str, Any], read: Mapping[str, Any]) -> None:
         """Write the row of the run itself."""

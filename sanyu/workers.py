@@ -7,6 +7,7 @@ without). pyspark is installed beside this package, at the version of the archiv
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 import sys
@@ -27,6 +28,4 @@ def leave_archives_out() -> None:
 
 if __name__ == "__main__":
     leave_archives_out()
-    from pyspark.daemon import manager
-
-    manager()
+    importlib.import_module("pyspark.daemon").manager()

@@ -84,6 +84,20 @@ def test_a_tool_s_result_patterns_and_run_are_in_the_lake(loading: Callable[[], 
     assert again.state == "unchanged"
 
 
+def test_a_cluster_is_one_pattern_and_its_members_are_in_the_result(loading: Callable[[], Loading]) -> None:
+    report = run(loading(), Analysis("dbscan", TABLE, {"eps_m": 60, "min_points": 12}))
+    members = loading().lake.table("mart.mining__cluster").to_arrow(["cluster_id"], where=f"source_name = '{report.source_name}'")
+    patterns = loading().lake.table("mart.mining__pattern").to_geopandas(where=f"source_name = '{report.source_name}'")
+    assert len(members) == 600
+    sizes = members.to_pandas()["cluster_id"].value_counts()
+    assert dict(zip(patterns["pattern_id"], patterns["member_count"], strict=True)) == sizes.to_dict()
+    assert (patterns["result_table"] == "mart.mining__cluster").all()
+    largest = patterns.sort_values("member_count").iloc[-1]
+    assert (largest["centre_lon"], largest["centre_lat"]) == pytest.approx((120.012, 30.012), abs=0.001)
+    assert largest["geom"].geom_type == "Polygon"
+    assert patterns["grid_code"].notna().all()
+
+
 def test_another_question_has_rows_of_its_own(loading: Callable[[], Loading]) -> None:
     reports = [run(loading(), Analysis("moran", TABLE, {"value": "floors_above", "k": k, "permutations": 9})) for k in (4, 5)]
     table = loading().lake.table("mart.mining__global_statistic").to_geopandas()
