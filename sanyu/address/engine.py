@@ -131,8 +131,8 @@ class AddressEngine:
         """Find the place that an address means: one string, or its fields by level.
 
         `context` is a division (name or 12-digit code) that holds where the text leaves it open, `near` a (lon, lat) in degrees that
-        decides between equals, `limit` cuts the candidates. `at` takes the aliases and the former names of divisions of that day only; without
-        it those of all times count. Bad input is an answer with a code, never an exception.
+        decides between equals, `limit` cuts the candidates. `at` takes the aliases and the former names of divisions of that day only;
+        without it those of all times count. Bad input is an answer with a code, never an exception.
         """
         return with_grid_codes([self._match(text, self._context(context), near, limit, self._matcher_at(at))])[0]
 
