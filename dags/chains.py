@@ -1,7 +1,8 @@
 """One DAG per chain: its steps after each other, each as one Spark application; the last writes the result page.
 
-Parsing reads the chains' TOML only (standard library and pydantic). A chain with a schedule runs by it, the others by hand. A step whose
-input is as it was computes nothing.
+Parsing reads the chains' TOML and the contracts only (standard library and pydantic). A chain with a schedule runs by it; one with a
+`[partition]` runs once for each partition that has changed, as one application, or for the one that a run is triggered with; the others by
+hand. A step whose input is as it was computes nothing.
 """
 
 from __future__ import annotations
@@ -11,17 +12,38 @@ import itertools
 from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
-from airflow.sdk import DAG
+from airflow.sdk import DAG, PartitionedAssetTimetable, PartitionedAtRuntime
 
-from dags.wiring import ROOT, SETTINGS, job, spark_arguments
+from dags.wiring import PARTITIONS, ROOT, SETTINGS, job, partition_mapper, spark_arguments
 from schemas.chain import Chain, load_chains
+
+
+def schedule(chain: Chain) -> Any:
+    """Return when a chain runs; one whose table no source of the city fills is run by hand, with a partition."""
+    if chain.partition is None:
+        return chain.schedule
+    asset = PARTITIONS.get(chain.partition.table)
+    if asset is None:
+        return PartitionedAtRuntime()
+    return PartitionedAssetTimetable(assets=asset, default_partition_mapper=partition_mapper(chain.partition.table, chain.partition.every))
+
+
+def application(chain: Chain, task_id: str, *arguments: str) -> SparkSubmitOperator:
+    """Return the task that runs a chain's Spark application."""
+    return SparkSubmitOperator(
+        task_id=task_id,
+        application=job(),
+        application_args=["chain", "--chain", chain.name, *arguments],
+        execution_timeout=dt.timedelta(hours=1),
+        **spark_arguments(f"sanyu chain {chain.name}"),
+    )
 
 
 def chain_dag(chain: Chain) -> DAG:
     """Return the DAG of a chain."""
     with DAG(
         dag_id=f"chain_{chain.name}",
-        schedule=chain.schedule,
+        schedule=schedule(chain),
         start_date=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
         catchup=False,
         max_active_runs=1,
@@ -30,18 +52,12 @@ def chain_dag(chain: Chain) -> DAG:
         tags=["sanyu", "mining"],
         doc_md=f"{chain.title} {chain.title_zh}\n\n{chain.description}",
     ) as dag:
-        tasks: list[Any] = [
-            SparkSubmitOperator(
-                task_id=step.name,
-                application=job(),
-                application_args=["chain", "--chain", chain.name, "--step", step.name],
-                execution_timeout=dt.timedelta(hours=1),
-                **spark_arguments(f"sanyu chain {chain.name}"),
-            )
-            for step in chain.steps
-        ]
-        for before, after in itertools.pairwise(tasks):
-            before >> after
+        if chain.partition:
+            application(chain, "partition", "--partition", "{{ dag_run.partition_key or '' }}")
+        else:
+            tasks = [application(chain, step.name, "--step", step.name) for step in chain.steps]
+            for before, after in itertools.pairwise(tasks):
+                before >> after
     return dag
 
 

@@ -1,4 +1,5 @@
-"""Load a city when its sources have something new: one Spark session for all changed sources, then say which tables changed.
+"""Load a city when its sources have something new: one Spark session for all changed sources, then say which tables changed, and of
+those with partitions which partitions.
 
 Parsing reads the source definitions only (standard library and pydantic). What is done stands in `jobs`.
 """
@@ -9,8 +10,9 @@ import datetime as dt
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import AssetAlias, dag, task
+from airflow.sdk.exceptions import AirflowSkipException
 
-from dags.wiring import ASSETS, SCHEDULE, TABLES_CHANGED, job, jobs_output, spark_arguments
+from dags.wiring import ASSETS, PARTITIONS, SCHEDULE, TABLES_CHANGED, job, jobs_output, spark_arguments
 
 
 @dag(
@@ -41,9 +43,22 @@ def city() -> None:
     def announce(*, outlet_events, run_id: str) -> None:  # type: ignore[no-untyped-def]
         """Make an asset event of each table that the run changed, with its row counts."""
         for table, figures in jobs_output("changes", "--report", run_id).items():
-            outlet_events[AssetAlias(TABLES_CHANGED)].add(ASSETS[table], extra=figures)
+            counts = {**figures, "partitions": len(figures["partitions"])}
+            outlet_events[AssetAlias(TABLES_CHANGED)].add(ASSETS[table], extra=counts)
 
-    changed() >> load >> announce()
+    @task(trigger_rule="all_done_min_one_success", execution_timeout=dt.timedelta(minutes=5))
+    def announce_partitions(table: str, *, outlet_events, run_id: str) -> None:  # type: ignore[no-untyped-def]
+        """Make an asset event of each partition that the run changed."""
+        keys = jobs_output("changes", "--report", run_id).get(table, {}).get("partitions")
+        if not keys:
+            raise AirflowSkipException(f"no partition of {table} has changed")
+        outlet_events[PARTITIONS[table]].add_partitions(keys)
+
+    partitions = [
+        announce_partitions.override(task_id=f"announce_{table.partition('__')[2]}", outlets=[asset])(table)
+        for table, asset in PARTITIONS.items()
+    ]
+    changed() >> load >> [announce(), *partitions]
 
 
 city()

@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import Asset
+from airflow.sdk import Asset, IdentityMapper, PartitionMapper, ProductMapper, StartOfMonthMapper, StartOfYearMapper
 
 from sanyu.session import submit_arguments
 from sanyu.settings import Settings
 from schemas.city import ordered_sources
+from schemas.partition import is_period, partition_fields
+from schemas.registry import contracts
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = Settings.load()
@@ -22,9 +24,21 @@ ASSETS = {
     name: Asset(name=name, uri=f"sanyu://{SETTINGS.city}/{name}")
     for name in sorted({into.contract for source in SOURCES.values() for into in source.into})
 }
+CONTRACTS = contracts(Path(SETTINGS.contracts_dir).expanduser() if SETTINGS.contracts_dir else None)
+# Partitions are an asset of their own beside the table's: an event either bears a partition or starts those who want the whole table.
+PARTITIONS = {
+    name: Asset(name=f"{name}/partitions", uri=f"{asset.uri}/partitions") for name, asset in ASSETS.items() if CONTRACTS[name].partition_by
+}
 RELEASE = Asset(name="release", uri=f"sanyu://{SETTINGS.city}/release")
 # The city is looked at as often as its most frequent source asks; a source that has nothing new costs a hash of its files.
 SCHEDULE = min((s.delivery.schedule for s in SOURCES.values() if s.delivery.schedule), default=None)
+
+
+def partition_mapper(table: str, every: str) -> PartitionMapper:
+    """Return what makes a consumer's partition of a table's key: the same, or a month or year in place of the day."""
+    longer = {"month": StartOfMonthMapper, "year": StartOfYearMapper}.get(every)
+    parts = [longer(input_format="%Y-%m-%d") if longer and is_period(f) else IdentityMapper() for f in partition_fields(CONTRACTS[table])]
+    return ProductMapper(*parts) if len(parts) > 1 else parts[0]
 
 
 def job() -> str:

@@ -29,24 +29,30 @@ def changed(context: Context, arguments: argparse.Namespace) -> list[str]:
 
 def load(context: Context, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Load the named sources and keep the report for `changes`."""
+    from jobs.partitions import changed as changed_partitions
     from jobs.run import load_all
 
-    reports = load_all(context.loading(_teller(context)), [context.source(name) for name in arguments.sources.split(",") if name])
+    loading = context.loading(_teller(context))
+    reports = load_all(loading, [context.source(name) for name in arguments.sources.split(",") if name])
     found = [r.as_dict() for r in reports]
+    for report in found:
+        for target in (t for t in report["targets"] if t["loaded"] or t["closed"]):
+            target["partitions"] = changed_partitions(loading, target["table"], report["batch_id"])
     context.lake.store.put(report_key(arguments.report), json.dumps(found, ensure_ascii=False, default=str).encode())
     arguments.exit_code = 0 if all(r.is_ok for r in reports) else 3
     return found
 
 
 def changes(context: Context, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the tables that a load changed, with their row counts."""
+    """Return the tables that a load changed, with their row counts and the keys of their changed partitions."""
     text = context.lake.store.get(report_key(arguments.report))
-    found: dict[str, dict[str, int]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for target in (t for report in json.loads(text or b"[]") for t in report["targets"]):
         if target["loaded"] or target["closed"]:
             figures = found.setdefault(target["table"], {})
             for name in ("rows_in", "loaded", "quarantined", "duplicate", "closed"):
                 figures[name] = figures.get(name, 0) + target[name]
+            figures["partitions"] = sorted({*figures.get("partitions", ()), *target["partitions"]})
     return found
 
 
@@ -65,10 +71,11 @@ def gate_and_publish(context: Context, arguments: argparse.Namespace) -> dict[st
 
 
 def chain(context: Context, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run one step of a chain; the last one writes the page."""
+    """Run a chain, or one step of it, over its tables or one partition; the last step writes the page."""
     from jobs.chain import run
 
-    return run(context.loading(_teller(context)), arguments.chain, only=arguments.step or None).as_dict()
+    loading = context.loading(_teller(context))
+    return run(loading, arguments.chain, only=arguments.step or None, partition=arguments.partition or None).as_dict()
 
 
 def gazetteer(context: Context, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -106,6 +113,7 @@ def main() -> int:
     parser.add_argument("--report", default="manual")
     parser.add_argument("--chain", default="", help="name of a chain")
     parser.add_argument("--step", default="", help="one step of it")
+    parser.add_argument("--partition", default="", help="one partition of its table, such as 330106|2026-01")
     arguments = parser.parse_args(namespace=argparse.Namespace(exit_code=0))
     try:
         result = COMMANDS[arguments.command](Context(), arguments)

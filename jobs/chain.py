@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from jobs.mine import run as mine
 from sanyu.lake.store import LocalStore
 from schemas.chain import Chain, Step, load_chains
 from schemas.messages import SanyuError
+from schemas.model import Contract
+from schemas.partition import condition_sql
 from schemas.registry import find_contract
 from transforms.mining.tool import find_tool
 
@@ -46,13 +49,16 @@ def find_chain(name: str, folder: Path | None = None) -> Chain:
     return known[wanted]
 
 
-def run(loading: Loading, name: str, *, only: str | None = None, folder: Path | None = None) -> ChainReport:
+def run(loading: Loading, name: str, *, only: str | None = None, partition: str | None = None, folder: Path | None = None) -> ChainReport:
     """Run all steps of a chain, or the one named, and write the page after the last; a step whose input is as it was computes nothing.
 
-    The page is `chain/<name>/index.html` of the lake; where neither the chain nor any result is another, it stays as it is. SY-N024 to
-    SY-N027, and what the tools raise.
+    With a `partition` it runs over the rows of that partition of its table. The page is `chain/<name>/index.html` of the lake, of a
+    partition `chain/<name>/<partition>/index.html`; where neither the chain nor any result is another, it stays as it is. SY-N024 to
+    SY-N027, SY-K007 and SY-K008 (partition), and what the tools raise.
     """
     chain = find_chain(name, folder)
+    if partition:
+        chain = _of_partition(chain, partition, loading.contracts)
     if only is not None and only not in {s.name for s in chain.steps}:
         raise SanyuError("SY-N027", chain=chain.name, step=only, known=", ".join(s.name for s in chain.steps))
     reports: dict[str, MineReport] = {}
@@ -61,6 +67,12 @@ def run(loading: Loading, name: str, *, only: str | None = None, folder: Path | 
             reports[step.name] = mine(loading, analysis(chain, step))
     page = _page(loading, chain) if only is None or only == chain.steps[-1].name else ""
     return ChainReport(chain.name, tuple({"step": n, **r.as_dict()} for n, r in reports.items()), page)
+
+
+def _of_partition(chain: Chain, key: str, known: Mapping[str, Contract]) -> Chain:
+    if chain.partition is None:
+        raise SanyuError("SY-K008", chain=chain.name, key=key)
+    return chain.narrowed(key, condition_sql(find_contract(chain.partition.table, known), key))
 
 
 def analysis(chain: Chain, step: Step) -> Analysis:

@@ -1,14 +1,16 @@
 """A chain (专题链): a declared sequence of mining tools, each on a table of the lake or on what an earlier step found.
 
 A chain is one TOML file. A step's `table` is a table of the lake or `@step`, the result of the step of that name; `where` is a condition
-in DuckDB's SQL, `with` are the tool's parameters. `[page]` says what the result page shows: the steps on the map, and a text.
+in DuckDB's SQL, `with` are the tool's parameters. `[page]` says what the result page shows: the steps on the map, and a text. `[partition]`
+makes it a chain that runs for one partition of a table at a time: the one that has changed, or the one that is asked for.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -32,6 +34,10 @@ class Step(Frozen):
         """Return the step whose result this one reads, None for a table of the lake."""
         return self.table[1:] if self.table.startswith("@") else None
 
+    def within(self, condition: str) -> Step:
+        """Return the step over the rows that also meet a condition."""
+        return self.model_copy(update={"where": f"({condition}) AND ({self.where})" if self.where else condition})
+
 
 class Page(Frozen):
     """What the result page shows: `map` names the step whose rows are drawn, `text` says what a reader should look for."""
@@ -39,6 +45,13 @@ class Page(Frozen):
     map: str
     text: str = ""
     text_zh: str = ""
+
+
+class Partitioned(Frozen):
+    """The table by whose partitions a chain runs, and in pieces of which length: partitions by day can be taken by month or year."""
+
+    table: str
+    every: Literal["day", "month", "year"] = "day"
 
 
 class Chain(Frozen):
@@ -52,10 +65,18 @@ class Chain(Frozen):
     schedule: str | None = None
     step: tuple[Step, ...]
     page: Page
+    partition: Partitioned | None = None
 
     @property
     def steps(self) -> tuple[Step, ...]:
         return self.step
+
+    def narrowed(self, key: str, condition: str) -> Chain:
+        """Return the chain over the rows of one partition: steps that read its table see only those; its name and title bear the key."""
+        table = self.partition.table if self.partition else None
+        steps = tuple(step.within(condition) if step.table == table else step for step in self.step)
+        titles = {"title": f"{self.title}, {key}", "title_zh": f"{self.title_zh} {key}"}
+        return self.model_copy(update={"step": steps, "name": f"{self.name}/{re.sub(r'[^0-9A-Za-z-]', '_', key)}", **titles})
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -66,6 +87,8 @@ class Chain(Frozen):
             if step.after is not None and step.after not in known:
                 raise ValueError(f"step {step.name!r} reads @{step.after}, which is no step before it")
             known.add(step.name)
+        if self.partition and self.schedule:
+            raise ValueError("a chain with [partition] runs when partitions change; leave schedule out")
         if self.page.map not in known:
             raise ValueError(f"page.map names {self.page.map!r}, which is no step")
         return self

@@ -21,6 +21,7 @@ CONTRACT = Contract(
         Column(field=f.EVENT_TEXT),
     ),
     geometry=Geometry(kind=GeometryKind.POINT, multi=False),
+    partition_by=("division_code", "occurred_at"),
     time=TimeStamp(valid_from="occurred_at", observed="occurred_at", code="second"),
     attribute=AttributeStamp(theme_code="event", class_code="class_code", class_list="event_kind"),
     source_note="Kinds are ours; a source maps its own words to them",
