@@ -54,7 +54,7 @@ def land(
     """
     if source.read.is_database:
         report = _reporter(source.name, source.read.server, progress)
-        found, files, is_known = land_rows(store, source, contracts, _drivers(jars), report)
+        found, files, is_known = land_rows(store, source, contracts, _drivers(jars), report, progress)
     else:
         found, files, is_known = _land_files(store, source, data_root, contracts, progress)
     if not is_known:
@@ -76,7 +76,10 @@ def land(
 def fingerprint(
     store: Store, source: Source, data_root: Path, contracts: Mapping[str, Contract], *, jars: Path | None = None
 ) -> Fingerprint:
-    """Return the batch that the source would deliver now. Files are hashed; a database's rows are fetched unless `changed_by` spares it."""
+    """Return the batch that the source would deliver now. Files are hashed; a database's rows are fetched unless `changed_by` spares it.
+
+    New rows of a database are kept for the `land` that follows, which takes them instead of fetching them again.
+    """
     if source.read.is_database:
         return fingerprint_rows(store, source, contracts, _drivers(jars))
     return fingerprint_files(store, source, data_root, contracts)

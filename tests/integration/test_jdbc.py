@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import tempfile
 from collections.abc import Iterator
@@ -144,6 +145,50 @@ def test_where_changed_by_says_that_nothing_is_new_no_row_is_fetched(
     later = landing(store, what)
     assert later.is_new
     assert dict(next(r for r in rows(later) if dict(r["attributes"])["id"] == "1")["attributes"])["name"] == "unannounced"
+
+
+class Fetches:
+    """Counts how often rows are fetched."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        monkeypatch.setattr("sanyu.lake.queried.fetch", self)
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.count += 1
+        return fetch(*arguments)
+
+
+def test_what_a_look_has_fetched_is_landed_once_and_not_fetched_again(
+    postgres: Postgres, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what, fetches = source(postgres), Fetches(monkeypatch)
+    seen = fingerprint(store, what, Path("/nowhere"), contracts())
+    postgres.sql("update building set name = '鼓楼' where id = 1")
+    said: list[str] = []
+    landed = land(store, what, Path("/nowhere"), contracts(), progress=said.append)
+    assert fetches.count == 1
+    assert (landed.is_new, landed.batch_id, landed.edition_at) == (True, seen.batch_id, seen.edition_at)
+    assert [dict(row["attributes"]).get("name") for row in rows(landed)] == ["钟楼", "", None], "as the look has seen them"
+    assert "rows as fetched at" in said[0]
+    later = landing(store, what)
+    assert (fetches.count, later.is_new) == (2, True), "they are taken once"
+    assert dict(rows(later)[-1]["attributes"])["name"] == "鼓楼"
+    fingerprint(store, what, Path("/nowhere"), contracts())
+    assert not store.exists("landing/city_buildings/fetched.json"), "rows that are known are not kept"
+
+
+def test_rows_of_an_old_look_or_of_another_question_are_not_taken(
+    postgres: Postgres, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what, fetches = source(postgres), Fetches(monkeypatch)
+    fingerprint(store, what, Path("/nowhere"), contracts())
+    other = source(postgres, query="select id, name, geom from building where id = 1", geometry="geom")
+    assert len(rows(landing(store, other))) == 1
+    fingerprint(store, what, Path("/nowhere"), contracts())
+    monkeypatch.setattr("sanyu.lake.queried.KEPT_FOR", dt.timedelta(seconds=-1))
+    landing(store, what)
+    assert fetches.count == 4
 
 
 def test_parts_that_are_gone_are_fetched_again(postgres: Postgres, store: LocalStore) -> None:
