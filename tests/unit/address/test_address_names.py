@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
 import multiprocessing
 import os
@@ -155,6 +156,15 @@ def test_former_divisions_are_gone_and_their_successors_are_there(divisions: dic
         assert all(code in divisions for code in former.successors), former
         assert all(divisions[code] != former.name for code in former.successors), former
         assert former.valid_from is None or former.valid_from < former.valid_to
+
+
+def test_every_former_name_says_what_it_was_checked_against_and_years_alone_are_whole_years() -> None:
+    with (Path(national.__file__).parent / "history.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    kinds = {"areacodes", "notice", "xinhua", "press", "encyclopedia"}
+    assert rows and all(row["source"].split("-")[0] in kinds for row in rows)
+    by_year = [row[side] for row in rows if row["source"] == "areacodes" for side in ("valid_from", "valid_to") if row[side]]
+    assert all(day.endswith("-01-01") for day in by_year)
 
 
 def test_a_former_code_of_another_division_is_no_present_one(divisions: dict[str, str]) -> None:
