@@ -201,7 +201,7 @@ def quarantine(
     if release:
         with show.console.status("…") as status:
             report = release_rows(context.loading(status.update), context.sources, table, release, note)
-        show.dump(report) if json else show.console.print(f"{report['released']:,} rows released into {table}")
+        show.dump(report) if json else _show_released(report)
         return
     reasons, rows = listed(context.lake, table, limit)
     if json:
@@ -212,6 +212,12 @@ def quarantine(
     if rows:
         show.table("\nnewest rows", ("file", "row", "source", "why"), [tuple(r.values()) for r in rows], right=("row",))
         show.console.print(f"\nrelease: sanyu quarantine {table} --release CHECK --note WHY", style="dim")
+
+
+def _show_released(report: dict[str, Any]) -> None:
+    show.console.print(f"{report['released']:,} rows released into {report['table']}")
+    if report["left"]:
+        show.console.print(f"{report['left']:,} rows stay: a required column would be empty", style="yellow")
 
 
 @app.command()

@@ -19,9 +19,10 @@ from jobs.run import load_all
 from sanyu.lake import Lake
 from sanyu.settings import Settings
 from schemas.fields import EMPLOYEE_COUNT
+from schemas.messages import SanyuError
 from schemas.model import Column
 from schemas.registry import contracts
-from schemas.source import Source
+from schemas.source import ColumnFrom, Source
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -224,6 +225,31 @@ def test_released_rows_come_in_and_are_noted(city: City) -> None:
     assert done["released"] == 1
     assert "海外" in city.names()
     assert listed(city.lake, PLACE, 10) == ([], [])
+
+
+def test_a_code_that_is_in_no_list_is_released_as_delivered_but_not_one_that_means_nothing(city: City) -> None:
+    def coded(rule: str | ColumnFrom) -> Source:
+        into = source().into[0].model_copy(update={"columns": {"name": "`名称`", "class_code": rule}})
+        return source().model_copy(update={"into": (into,)})
+
+    plenty = [f"{n},店{n},01,120.2,30.2{n},1" for n in range(10, 20)]
+    city.deliver(*plenty, "5,新类,99,120.3,30.3,1")
+    as_is = coded("`类别`")
+    city.load(as_is)
+    assert release_rows(city.loading(), {"shops": as_is}, PLACE, "code", "a trade that the list does not have yet")["released"] == 1
+    assert city.lake.table(PLACE).to_arrow(columns=["class_code"], where="name = '新类'").to_pylist() == [{"class_code": "99"}]
+
+    city.deliver(*plenty, "5,新类,99,120.3,30.3,1", "6,无类,美容,120.3,30.31,1", "7,无义,未知,120.3,30.32,1")
+    mapped = coded(ColumnFrom(expr="`类别`", codes={"01": "01", "99": "02"}))
+    city.load(mapped)
+    with pytest.raises(SanyuError, match="SY-Q012") as refused:
+        release_rows(city.loading(), {"shops": mapped}, PLACE, "code", "why not")
+    assert (refused.value.params["field"], refused.value.params["values"]) == ("class_code", "'美容' (1), '未知' (1)")
+    assert city.lake.table("quarantine.basemap__place").count(where="released_at is null") == 2
+    told = coded(ColumnFrom(expr="`类别`", codes={"01": "01", "99": "02", "美容": "03"}))
+    done = release_rows(city.loading(), {"shops": told}, PLACE, "code", "the source says now what it means")
+    assert (done["released"], done["left"]) == (1, 1)
+    assert city.lake.table(PLACE).to_arrow(columns=["class_code"], where="name = '无类'").to_pylist() == [{"class_code": "03"}]
 
 
 def test_the_gate_knows_rows_that_a_person_released_and_still_finds_others(city: City, spark: SparkSession) -> None:
