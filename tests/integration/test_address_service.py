@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -67,6 +68,13 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
         except httpx.TransportError:
             time.sleep(0.2)
     raise TimeoutError(url)
+
+
+def test_the_page_of_the_docs_names_no_other_host(server: str) -> None:
+    page = httpx.get(f"{server}/docs")
+    assert page.status_code == 200 and 'data-path="match"' in page.text
+    assert re.findall(r"https?:|[\"'(]//", page.text) == []
+    assert "default-src 'none'" in page.headers["content-security-policy"]
 
 
 def test_many_clients_at_once_each_get_their_own_answers(server: str) -> None:

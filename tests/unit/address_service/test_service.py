@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from datetime import date
 from typing import Any
@@ -232,6 +233,24 @@ def test_the_description_shows_an_example_of_every_body(client: Client) -> None:
     assert {"/match", "/reverse", "/parse", "/extract", "/same", "/alias", "/health"} <= set(described["paths"])
     schemas = described["components"]["schemas"]
     assert all(schemas[name]["examples"] for name in ("MatchRequest", "ExtractRequest", "AliasRequest"))
+
+
+def test_the_page_of_the_docs_has_every_request_with_its_example_and_needs_no_other_host(engine: sanyu.AddressEngine) -> None:
+    client = Client(create_app(engine, key="0123456789abcdef"))
+    answer = client.get("/docs")
+    page = answer.text
+    assert answer.status_code == 200 and "//" not in re.sub("<script>.*</script>", "", page, flags=re.DOTALL).replace("openapi.json", "")
+    assert "http:" not in page and "https:" not in page and "default-src 'none'" in answer.headers["content-security-policy"]
+    for path, verbs in client.get("/openapi.json").json()["paths"].items():
+        for verb in verbs:
+            assert f'data-path="{path[1:]}" data-verb="{verb.upper()}"' in page
+    assert "建设西路与昌荣路交叉口" in page and "老城墙路" in page
+    assert client.get("/redoc").status_code == 401
+
+
+def test_the_page_of_the_docs_shows_a_description_as_text(engine: sanyu.AddressEngine) -> None:
+    page = Client(create_app(engine, title="<script>alert(1)</script>")).get("/docs").text
+    assert "<script>alert(1)" not in page and "&lt;script&gt;alert(1)" in page
 
 
 def test_an_open_host_without_a_key_is_refused_before_anything_listens(
