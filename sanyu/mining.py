@@ -18,6 +18,7 @@ _BESIDE = {
     **dict.fromkeys(("Contiguity", "DistanceBand", "Kernel", "Knn", "Weights"), "weights"),
     **dict.fromkeys(("contiguity", "distance_band", "kernel", "knn"), "weights_tools"),
     **dict.fromkeys(("plot_local", "plot_map"), "pictures"),
+    "plot": "plot",
     **dict.fromkeys(("find_tool", "tools"), "tool"),
     "hot_spot_category": "categories",
     "noted": "frames",

@@ -26,6 +26,7 @@ def mine(
     tool: Annotated[str | None, typer.Argument(help="Name of the tool; without it, list them.")] = None,
     table: Annotated[str | None, typer.Argument(help="Table of the lake.")] = None,
     where: Annotated[str | None, typer.Option(help="Condition on the rows, in DuckDB's SQL.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw the result to this file (PNG, SVG or PDF).")] = None,
     json: Json = False,
 ) -> None:
     """Mine a table: sanyu mine local_g core.basemap__building --value height_m --k 8; the tool's parameters are options of their names."""
@@ -45,6 +46,8 @@ def mine(
     parameters = options(ctx.args, find_tool(tool).name)
     with show.console.status("…") as status:
         report = run(context.loading(status.update), Analysis(tool, table, parameters, where))
+        if picture is not None:
+            _draw(context, report, picture)
     if json:
         show.dump(report.as_dict())
         return
@@ -57,6 +60,15 @@ def mine(
     show.console.print(f"recomputed {report.scope}{after}; {report.rows_written:,} rows written")
     show.table(None, ("metric", "value"), sorted(report.metrics.items()), right=("value",))
     show.console.print(f"patterns: {report.patterns:,} in mart.mining__pattern" if report.patterns else "no pattern")
+
+
+def _draw(context: Context, report: Any, picture: Path) -> None:
+    """Draw the rows of a run's result to a file."""
+    from transforms.mining.plot import plot
+    from transforms.mining.tool import find_tool
+
+    rows = context.lake.table(report.result_table).to_geopandas(where=f"source_name = '{report.source_name}'")
+    plot(rows, title=f"{find_tool(report.tool).title}: {report.table}").savefig(picture, dpi=150, metadata={})
 
 
 @chains.command("list")

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import shapely
 
+from transforms.mining.frames import column_names
+from transforms.mining.metres import LAKE_CRS
+
+# Matplotlib's own font has no Chinese: whatever of these is installed steps in for the characters that it lacks.
+FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Source Han Sans SC", "WenQuanYi Micro Hei", "Microsoft YaHei", "PingFang SC", "SimHei")
 COLOURS: Mapping[str, str] = {
     **{"High-High": "#b2182b", "High-Low": "#ef8a62", "Low-High": "#67a9cf", "Low-Low": "#2166ac"},
     **{"Hot": "#b2182b", "Cold": "#2166ac", "Similar": "#5e3c99", "Dissimilar": "#e66101"},
@@ -18,9 +25,34 @@ COLOURS: Mapping[str, str] = {
     **{"Oscillating Cold Spot": "#4575b4", "Historical Cold Spot": "#9ecae1"},
     **{"Not significant": "#d9d9d9", "No Pattern Detected": "#d9d9d9", "Island": "#ffffff"},
 }
-NAMED_BY = ("pattern", "category_name", "cluster_id")
+NAMED_BY = ("pattern", "category_name", "cluster_id", "part")
 NOISE = "Noise"
 FEW = 12
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Let text fall back to the Chinese fonts that are installed."""
+    import matplotlib as mpl
+    from matplotlib import font_manager
+
+    known = {font.name for font in font_manager.fontManager.ttflist}
+    with mpl.rc_context({"font.family": [name for name in FONTS if name in known] or ["sans-serif"]}):
+        yield
+
+
+def places_of(frame: Any) -> Any:
+    """Return a result as a GeoDataFrame: its own geometry, `geom` (WKB, EPSG:4490), `x_m, y_m`, or `lon, lat`."""
+    import geopandas as gpd
+
+    names = column_names(frame)
+    if isinstance(frame, gpd.GeoDataFrame):
+        return frame
+    if "geom" in names:
+        return gpd.GeoDataFrame(frame.drop(columns="geom"), geometry=gpd.GeoSeries.from_wkb(frame["geom"], crs=LAKE_CRS))
+    where, crs = (("x_m", "y_m"), None) if "x_m" in names else (("lon", "lat"), LAKE_CRS)
+    points = shapely.points(*(frame[name].to_numpy(dtype=float) for name in where))
+    return gpd.GeoDataFrame(frame, geometry=points, crs=crs)
 
 
 def plot_map(frame: Any, column: str | None = None, *, title: str = "", size: float = 7.0, backdrop: Any = None) -> Any:
@@ -28,7 +60,7 @@ def plot_map(frame: Any, column: str | None = None, *, title: str = "", size: fl
 
     `backdrop`, a GeoDataFrame in the same system, gives outlines to find one's way by.
     """
-    figure, (axes,) = _figure(frame, 1, size)
+    figure, (axes,) = map_figure(frame, 1, size)
     _draw_map(axes, frame, column, backdrop)
     axes.set_title(title)
     return figure
@@ -36,7 +68,7 @@ def plot_map(frame: Any, column: str | None = None, *, title: str = "", size: fl
 
 def plot_local(frame: Any, *, title: str = "", size: float = 7.0, backdrop: Any = None) -> Any:
     """Return a figure of a local statistic: the patterns and, beside them, the p-values that they rest on (q after FDR)."""
-    figure, (left, right) = _figure(frame, 2, size)
+    figure, (left, right) = map_figure(frame, 2, size)
     _draw_map(left, frame, "pattern", backdrop)
     left.set_title(title or "Pattern")
     shown = frame.assign(q=np.asarray(frame["q_value"], dtype=float)).dropna(subset=["q"]).sort_values("q", ascending=False)
@@ -44,18 +76,25 @@ def plot_local(frame: Any, *, title: str = "", size: float = 7.0, backdrop: Any 
         key = {"label": "q-value", "orientation": "horizontal", "shrink": 0.6, "pad": 0.02}
         shown.plot(ax=right, column="q", cmap="viridis_r", vmin=0.0, vmax=0.2, markersize=4, legend=True, legend_kwds=key)
     right.set_title("q-value (Benjamini-Hochberg)")
-    _framed(right, frame, backdrop)
+    framed(right, frame, backdrop)
     return figure
 
 
-def _figure(frame: Any, maps: int, size: float) -> tuple[Any, Any]:
+def map_figure(frame: Any, maps: int, size: float) -> tuple[Any, Any]:
     """Return a figure of maps side by side, as high as the frame's extent asks for, and their axes."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     west, south, east, north = frame.total_bounds if len(frame) else (0.0, 0.0, 1.0, 1.0)
     ratio = (north - south) * _stretch(frame) / max(east - west, 1e-12)
-    figure = Figure(figsize=(maps * size, size * min(max(ratio, 0.4), 1.8) + 1.2), layout="constrained")
+    figure = Figure(figsize=(maps * size, size * min(max(ratio, 0.4), 1.8) + 1.2), layout=ConstrainedLayoutEngine(h_pad=0.1))
     return figure, figure.subplots(1, maps, squeeze=False)[0]
+
+
+def below(figure: Any, handles: Any, **options: Any) -> None:
+    """Put the legend under the figure's maps, where the layout keeps room for it."""
+    about = {"ncols": min(len(handles), 3), "fontsize": 8, "title_fontsize": 8, "frameon": False, **options}
+    figure.legend(handles=handles, loc="outside lower center", **about)
 
 
 def _stretch(frame: Any) -> float:
@@ -74,18 +113,20 @@ def _draw_map(axes: Any, frame: Any, column: str | None, backdrop: Any = None) -
         frame.plot(ax=axes, color="#4d4d4d", markersize=3)
     else:
         names = frame[by].astype(object).where(frame[by].notna(), NOISE).astype(str)
+        lead = "part " if by == "part" else ""
         order = sorted(set(names), key=lambda name: (-int((names == name).sum()), name))
         known = {name: COLOURS.get(name, f"C{i % 10}") for i, name in enumerate(order)} | {NOISE: "#d9d9d9"}
         for name in order:  # the most frequent first, so that what is rare lies on top
             frame[names == name].plot(ax=axes, color=known[name], markersize=4, linewidth=0)
         handles = [
-            Patch(facecolor=known[name], edgecolor="#888888", label=f"{name} ({int((names == name).sum()):,})") for name in order[:FEW]
+            Patch(facecolor=known[name], edgecolor="#888888", label=f"{lead}{name} ({int((names == name).sum()):,})")
+            for name in order[:FEW]
         ]
-        axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=min(len(handles), 3), fontsize=8, frameon=False)
-    _framed(axes, frame, backdrop)
+        below(axes.figure, handles)
+    framed(axes, frame, backdrop)
 
 
-def _framed(axes: Any, frame: Any, backdrop: Any) -> None:
+def framed(axes: Any, frame: Any, backdrop: Any) -> None:
     """Draw the backdrop and keep the map to the frame's extent, without axes and true to shape."""
     if backdrop is not None and len(backdrop):
         backdrop.boundary.plot(ax=axes, color="#555555", linewidth=0.5, alpha=0.6)
@@ -94,5 +135,20 @@ def _framed(axes: Any, frame: Any, backdrop: Any) -> None:
         margin = 0.01 * max(east - west, north - south, 1e-9)
         axes.set_xlim(west - margin, east + margin)
         axes.set_ylim(south - margin, north + margin)
+        _scale(axes, west, south - 2 * margin, east - west, frame)
+        axes.set_ylim(south - 4 * margin, north + margin)
     axes.set_axis_off()
     axes.set_aspect(_stretch(frame))
+
+
+def _scale(axes: Any, west: float, south: float, width: float, frame: Any) -> None:
+    """Draw a bar of a round length, about a fifth of the map's width."""
+    unit = 1.0
+    if frame.crs is not None and frame.crs.is_geographic:
+        unit = 111_320.0 / _stretch(frame)
+    wanted = max(width * unit, 1e-9) / 5
+    power = 10.0 ** np.floor(np.log10(wanted))
+    length = float(max(step * power for step in (1, 2, 5) if step * power <= wanted))
+    text = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
+    axes.plot([west, west + length / unit], [south, south], color="black", linewidth=2, solid_capstyle="butt", clip_on=False)
+    axes.annotate(text, (west + length / unit, south), xytext=(4, 0), textcoords="offset points", ha="left", va="center", fontsize=7)
