@@ -7,13 +7,13 @@ from pyspark.sql import functions as F
 
 from schemas.codes import code_list
 from schemas.model import Column, Contract, DType
-from schemas.rejection import NO_ERRORS, error_sql, sql_text
+from schemas.rejection import error_sql, errors_sql, sql_text
 
 NUMBERS = (DType.INTEGER, DType.LONG, DType.DOUBLE)
 
 
-def check_sql(contract: Contract, level: str = "error", waived: tuple[str, ...] = ()) -> list[str]:
-    """Return one SQL expression per check, null for a good row and an error struct for a bad one. `waived` checks are left out."""
+def check_sql(contract: Contract, level: str = "error", waived: tuple[str, ...] = ()) -> list[tuple[str, str]]:
+    """Return SQL per check: the condition that holds for a bad row, and its error struct. `waived` checks are left out."""
     found: list[tuple[str, str, str]] = []
     if level == "error":
         found.append(("key", "source_key is null", error_sql("source_key", "key", "SY-Q009")))
@@ -23,7 +23,7 @@ def check_sql(contract: Contract, level: str = "error", waived: tuple[str, ...] 
         if check.level == level:
             error = error_sql(check.field, check.name, "SY-Q008", check.field, detail=check.message, detail_zh=check.message_zh)
             found.append((check.name, f"not coalesce(({check.expression}), true)", error))
-    return [f"if({condition}, {error}, null)" for name, condition, error in found if name not in waived]
+    return [(condition, error) for name, condition, error in found if name not in waived]
 
 
 def screened(frame: DataFrame, contract: Contract, waived: tuple[str, ...] = ()) -> DataFrame:
@@ -32,13 +32,9 @@ def screened(frame: DataFrame, contract: Contract, waived: tuple[str, ...] = ())
     A waived check (a released row) is not made, and errors of that name from earlier steps are taken off.
     """
     kept = f"filter(errors, e -> e.check not in ({', '.join(map(sql_text, waived))}))" if waived else "errors"
-    return frame.withColumn("errors", F.expr(f"concat({kept}, {_found(check_sql(contract, 'error', waived))})")).withColumn(
-        "warnings", F.expr(_found(check_sql(contract, "warning", waived)))
+    return frame.withColumn("errors", F.expr(f"concat({kept}, {errors_sql(check_sql(contract, 'error', waived))})")).withColumn(
+        "warnings", F.expr(errors_sql(check_sql(contract, "warning", waived)))
     )
-
-
-def _found(expressions: list[str]) -> str:
-    return f"filter(array({', '.join(expressions)}), e -> e is not null)" if expressions else NO_ERRORS
 
 
 def _column_checks(column: Column, contract: Contract) -> list[tuple[str, str, str]]:

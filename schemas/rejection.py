@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from schemas.messages import render
@@ -26,6 +27,19 @@ def error_sql(field: str, check: str, code: str, value: str = "null", **params: 
         f"'message', {_spliced(render(code, {**params, 'field': field, 'value': _Slot()}, 'en'), shown)}, "
         f"'message_zh', {_spliced(render(code, {**params, 'field': field, 'value': _Slot()}, 'zh'), shown)})"
     )
+
+
+def errors_sql(found: Sequence[tuple[str, str]]) -> str:
+    """Return the SQL of the array of those errors whose condition holds, of pairs `(condition, error struct)`; null counts as false.
+
+    Spark does not compile functions over arrays with a lambda but interprets all that stands below them: so the conditions are asked once
+    outside, where they are compiled, and only a row that has an error pays for its array.
+    """
+    if not found:
+        return NO_ERRORS
+    any_of = " or ".join(f"({condition})" for condition, _ in found)
+    listed = ", ".join(f"if({condition}, {error}, null)" for condition, error in found)
+    return f"if({any_of}, filter(array({listed}), e -> e is not null), {NO_ERRORS})"
 
 
 def error_row(field: str, check: str, code: str, value: str | None, **params: Any) -> dict[str, str | None]:

@@ -23,7 +23,7 @@ from sanyu.lake.lease import Held, lease
 from sanyu.lake.store import Store
 from schemas.model import Contract
 from schemas.stamp import table_fields
-from transforms.stamp.versions import CORRECT, END, INSERT, REKEY, UNCHANGED, Instants, decide, merge_rows
+from transforms.stamp.versions import CORRECT, END, INSERT, IS_SHORTENED, REKEY, UNCHANGED, Instants, decide, merge_rows
 
 TARGET_FILE_BYTES = 32 << 20
 MOST_KEYS = 500  # of a sparing write: they stand one by one in the condition of the commit
@@ -130,7 +130,7 @@ class DeltaWriter:
     def commit_entities(
         self,
         contract: Contract,
-        rows: DataFrame,
+        rows: DataFrame | None,
         write: Write,
         instants: Instants,
         *,
@@ -140,15 +140,15 @@ class DeltaWriter:
     ) -> Outcome:
         """Merge one version of each entity into a bitemporal table.
 
-        `rows` have all table fields, one row per `entity_id`; `count` is their number. `ended` (column `stamp_id`) are open versions that a
-        full snapshot no longer holds; it is asked for only if `full`.
+        `rows` have all table fields, one row per `entity_id`; `count` is their number, and where it is 0 they may be None. `ended` (column
+        `stamp_id`) are open versions that a full snapshot no longer holds; it is asked for only if `full`.
         """
         with self._held(contract.path, write) as held:
             if self.committed(contract.path, write):
                 return self._recorded(contract.path, write)
             is_new = self.ensure(contract)
             live = self.live(contract, write.source_name)
-            if is_new or live.isEmpty():
+            if rows is not None and (is_new or live.isEmpty()):
                 held.check()
                 self._append(contract, rows, write, count)
                 return Outcome(loaded=count, version=self.version(contract.path))
@@ -220,22 +220,17 @@ class DeltaWriter:
     ) -> Outcome:
         """Merge `rows` (None: there are none) and end what has `ended`; a merge that would change nothing is not made."""
         fields = tuple(f.name for f in table_fields(contract))
-        incoming = live.limit(0) if rows is None else rows
-        decided = decide(incoming, live, instants).persist()
-        gone = ended.persist() if ended is not None else None
-        try:
-            counts = {row["decision"]: row["count"] for row in decided.groupBy("decision").count().collect()} if rows is not None else {}
-            closed = gone.count() if gone is not None else 0
-            loaded = sum(counts.get(d, 0) for d in (END, CORRECT, INSERT))
-            rekeyed = counts.get(REKEY, 0)
-            if loaded or closed or rekeyed:
-                held.check()
-                self._execute_merge(contract, merge_rows(incoming, live, decided, fields, instants, ended=gone), write, fields)
-            return Outcome(loaded, counts.get(UNCHANGED, 0) + rekeyed, closed, self.version(contract.path))
-        finally:
-            decided.unpersist()
-            if gone is not None:
-                gone.unpersist()
+        incoming = self._spark.createDataFrame([], live.schema) if rows is None else rows
+        decided = decide(incoming, live, instants).localCheckpoint()
+        counted = decided.groupBy("decision", F.expr(IS_SHORTENED).alias("is_shortened")).count().collect() if rows is not None else []
+        counts = {d: sum(row["count"] for row in counted if row["decision"] == d) for d in (END, CORRECT, INSERT, UNCHANGED, REKEY)}
+        closed = ended.count() if ended is not None else 0
+        loaded = counts[END] + counts[CORRECT] + counts[INSERT]
+        if loaded or closed or counts[REKEY]:
+            cut = live if any(row["is_shortened"] for row in counted) else None
+            held.check()
+            self._execute_merge(contract, merge_rows(incoming, cut, decided, fields, instants, ended=ended), write, fields)
+        return Outcome(loaded, counts[UNCHANGED] + counts[REKEY], closed, self.version(contract.path))
 
     def _execute_merge(self, contract: Contract, changes: DataFrame, write: Write, fields: tuple[str, ...]) -> None:
         touched: dict[str, str | Column] = {
@@ -272,12 +267,16 @@ class DeltaWriter:
                 return
             held.check()
             writer = rows.write.format("delta").options(**self._commit_options(write))
-            if partition is not None and self.exists(path):
+            if partition is not None and self._has(path, partition, write.batch_id):
                 writer.mode("overwrite").option("replaceWhere", f"{partition} = '{write.batch_id}'").save(self.uri(path))
             elif partition is not None:
                 writer.mode("append").partitionBy(partition).save(self.uri(path))
             else:
                 writer.mode("append").option("mergeSchema", "true").save(self.uri(path))  # an older table lacks `released_hash`
+
+    def _has(self, path: str, partition: str, value: str) -> bool:
+        """Tell whether a table has files of one partition, from its log; replacing what isn't there would cost a delete's plan."""
+        return self.exists(path) and bool(self._log(path).file_uris(file_pruning_predicate=[(partition, "=", value)]))
 
     def _recorded(self, path: str, write: Write) -> Outcome:
         """Return what an earlier run of this write committed, from the commit's own metrics."""

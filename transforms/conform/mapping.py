@@ -17,7 +17,7 @@ from sqlglot import exp
 
 from schemas.messages import SanyuError
 from schemas.model import Column, Contract, DType
-from schemas.rejection import error_sql, sql_text
+from schemas.rejection import error_sql, errors_sql, sql_text
 from schemas.source import ColumnFrom, Into, Source
 
 RAW_COLUMNS = ("source_name", "batch_id", "file_name", "row_number", "feature_id", "attributes", "crs", "error_code", "error_params")
@@ -86,7 +86,7 @@ def plan_mapping(source: Source, into: Into, contract: Contract, known: Iterable
     values = [*RAW_COLUMNS, "raw_geom", f"{_key(source, into, contract)} as source_key", f"({into.order_by or 'row_number'}) as order_by"]
     typed = [*RAW_COLUMNS, "raw_geom", "source_key", "order_by"]
     unreadable = "concat_ws(' ', error_code, error_params)"
-    errors = [f"if(error_code is not null, {error_sql('row', 'readable', 'SY-Q007', unreadable)}, null)"]
+    errors = [("error_code is not null", error_sql("row", "readable", "SY-Q007", unreadable))]
     for column in contract.columns:
         rule = rules.get(column.name)
         if rule is None:
@@ -96,7 +96,7 @@ def plan_mapping(source: Source, into: Into, contract: Contract, known: Iterable
         typed.append(f"{_typed(source, column, rule)} as {column.name}")
         if (problem := _problem(source, column, rule)) is not None:
             errors.append(problem)
-    typed.append(f"filter(array({', '.join(errors)}), e -> e is not null) as errors")
+    typed.append(f"{errors_sql(errors)} as errors")
     return Mapping(contract, tuple(fields), into.where, tuple(values), tuple(typed), into.order_by)
 
 
@@ -238,8 +238,8 @@ def _instant(text: str, time_format: str | None, zone: str) -> str:
     return f"if({zoned}, try_cast({text} as timestamp), to_utc_timestamp(coalesce({', '.join(naive)}), {sql_text(zone)}))"
 
 
-def _problem(source: Source, column: Column, rule: ColumnFrom) -> str | None:
-    """Return the SQL of the error of a value that is there and did not become the column's type or code; null where all is well."""
+def _problem(source: Source, column: Column, rule: ColumnFrom) -> tuple[str, str] | None:
+    """Return as SQL when a value is there and did not become the column's type or code, and the error of it; None if it always does."""
     text, typed = _text(column, rule), _typed(source, column, rule)
     if rule.codes and rule.default is None:
         error = error_sql(column.name, "code", "SY-Q002", text, code_list=column.field.code_list or "codes")
@@ -248,4 +248,4 @@ def _problem(source: Source, column: Column, rule: ColumnFrom) -> str | None:
         error = error_sql(column.name, "type", "SY-Q001", text, wanted=wanted, wanted_zh=wanted_zh)
     else:
         return None
-    return f"if({text} is not null and ({typed}) is null, {error}, null)"
+    return f"{text} is not null and ({typed}) is null", error

@@ -17,34 +17,39 @@ from transforms.entity.identity import stamp_id_sql
 
 @dataclass(frozen=True)
 class Identified:
-    """`rows` with their lasting `entity_id`; `ended`, the stamp ids of open versions that are gone; `links`, what was matched and how
-    (`old_entity_id, new_key, kind, score, evidence`), None where nothing had to be matched."""
+    """`rows` with their lasting `entity_id`, None where there are none; `ended`, stamp ids of open versions that are gone; `links`, what
+    was matched and how (`old_entity_id, new_key, kind, score, evidence`), None where nothing had to be matched."""
 
-    rows: DataFrame
+    rows: DataFrame | None
     ended: DataFrame | None
     links: DataFrame | None
 
 
 def identify(
-    contract: Contract, rows: DataFrame, delivered_keys: DataFrame, live: DataFrame, edition_at: str, *, full: bool, arrived: int = 1
+    contract: Contract, rows: DataFrame | None, delivered_keys: DataFrame, live: DataFrame, edition_at: str, *, full: bool
 ) -> Identified:
     """Give rows the entity ids of the live entities that they are.
 
-    `rows` have all table fields with the entity id that they would get as new (`arrived`: how many there are, if known; 0 saves the search
-    for their entities); `delivered_keys` (column `source_key`) are all keys of the
-    delivery, also those of rejected rows, because a thing whose row is bad has not ended; `live` are the source's believed rows.
+    `rows` have all table fields with the entity id that they would get as new, None if there are none; `delivered_keys` (column
+    `source_key`) are all keys of the delivery, also those of rejected rows, because a thing whose row is bad has not ended; `live` are the
+    source's believed rows.
+
+    What is found is computed here and cut off from what it came from (`localCheckpoint`): each frame is used many times beyond, and a plan
+    that holds the table's scan once for every use takes longer to plan than a small delivery takes to run.
     """
-    open_rows = live.where("valid_to_at is null and valid_from_at < timestamp'" + edition_at + "'")
-    keyed = _with_known_ids(rows, live)
+    keyed = _with_known_ids(rows, live).localCheckpoint() if rows is not None else None
     if not full:
-        return Identified(_restamped(keyed), None, None)
-    vanished = open_rows.join(delivered_keys, "source_key", "left_anti")
+        return Identified(None if keyed is None else _restamped(keyed), None, None)
+    open_rows = live.where("valid_to_at is null and valid_from_at < timestamp'" + edition_at + "'")
+    vanished = open_rows.join(delivered_keys, "source_key", "left_anti").localCheckpoint()
+    if keyed is None:
+        return Identified(None, vanished.select("stamp_id"), None)
     unknown = keyed.where("not is_known")
-    if contract.matching is None or not arrived or vanished.isEmpty() or unknown.isEmpty():
+    if contract.matching is None or vanished.isEmpty() or unknown.isEmpty():
         return Identified(_restamped(keyed), vanished.select("stamp_id"), None)
     from transforms.entity.matching import match_frames
 
-    links = match_frames(vanished, unknown, contract.matching).persist()
+    links = match_frames(vanished, unknown, contract.matching)
     same = links.where("kind = 'same'").select(F.col("new_key").alias("source_key"), F.col("old_entity_id").alias("kept_id"))
     renamed = keyed.join(F.broadcast(same), "source_key", "left").withColumn("entity_id", F.coalesce("kept_id", "entity_id"))
     kept = same.select(F.col("kept_id").alias("entity_id"))

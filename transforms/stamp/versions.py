@@ -22,6 +22,8 @@ from pyspark.sql import functions as F
 from transforms.entity.identity import stamp_id_sql
 
 END, CORRECT, INSERT, UNCHANGED, REKEY = "end", "correct", "insert", "unchanged", "rekey"
+# Of a row of `decide`: late news cuts a version that had ended already.
+IS_SHORTENED = f"(decision = '{END}' and old_to is not null)"
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,11 @@ def decide(incoming: DataFrame, live: DataFrame, instants: Instants) -> DataFram
 
 
 def merge_rows(
-    incoming: DataFrame, live: DataFrame, decided: DataFrame, fields: tuple[str, ...], instants: Instants, *, ended: DataFrame | None
+    incoming: DataFrame, live: DataFrame | None, decided: DataFrame, fields: tuple[str, ...], instants: Instants, *, ended: DataFrame | None
 ) -> DataFrame:
     """Return the rows of one MERGE: `merge_key` (stamp id of the believed row to touch, null to insert) and all table fields.
 
+    `live` may be left out where `decided` shortens no version that has ended already, which is nearly always and saves a scan of the table.
     `ended` has `stamp_id` of open versions that a full snapshot no longer holds. A touched row brings only what is set on it.
     """
     changed = decided.where(~F.col("decision").isin(UNCHANGED, REKEY))
@@ -104,23 +107,25 @@ def merge_rows(
         .select(F.lit(None).cast("string").alias("merge_key"), *fields)
     )
     old = changed.where(F.col("old_stamp_id").isNotNull())
-    shortened = (F.col("decision") == END) & F.col("old_to").isNotNull()
+    shortened = F.expr(IS_SHORTENED)
     closes = old.where((F.col("decision") == END) & F.col("old_to").isNull()).select(
         F.col("old_stamp_id").alias("merge_key"), F.col("effective_from").alias("valid_to_at"), instants.recorded.alias("closed_at")
     )
     wrongs = old.where((F.col("decision") == CORRECT) | shortened).select(
         F.col("old_stamp_id").alias("merge_key"), instants.recorded.alias("superseded_at")
     )
-    recut = (
-        live.join(old.where(shortened).select(F.col("old_stamp_id").alias("stamp_id"), "effective_from"), "stamp_id")
-        .withColumn("valid_to_at", F.col("effective_from"))
-        .withColumn("recorded_at", instants.recorded)
-        .withColumn("closed_at", instants.recorded)
-        .select(F.lit(None).cast("string").alias("merge_key"), *fields)
-    )
     renamed = decided.where(F.col("decision") == REKEY).select("entity_id", F.col("old_stamp_id").alias("merge_key"))
     rekeys = incoming.select("entity_id", "source_key").join(renamed, "entity_id").select("merge_key", "source_key")
-    rows = inserts.unionByName(recut)
+    rows = inserts
+    if live is not None:
+        recut = (
+            live.join(old.where(shortened).select(F.col("old_stamp_id").alias("stamp_id"), "effective_from"), "stamp_id")
+            .withColumn("valid_to_at", F.col("effective_from"))
+            .withColumn("recorded_at", instants.recorded)
+            .withColumn("closed_at", instants.recorded)
+            .select(F.lit(None).cast("string").alias("merge_key"), *fields)
+        )
+        rows = rows.unionByName(recut)
     for touched in (closes, wrongs, rekeys):
         rows = rows.unionByName(touched, allowMissingColumns=True)
     if ended is not None:
