@@ -25,7 +25,7 @@ with warnings.catch_warnings():
     import pointpats
 
 EPS_M, LEAST = 20.0, 8
-ST_EPS_M, ST_LEAST, ST_DAYS = 30.0, 5, 30.0
+ST_EPS_M, ST_LEAST, ST_DAYS = 20.0, 4, 30.0
 
 
 @functools.cache

@@ -3,7 +3,9 @@
 Two facts keep it small, both for the Poisson and the permutation model. A window that begins or ends on a day without a case in the zone
 is beaten by the shorter one (fewer expected, as many found). A zone that has grown by places without a case in the window is beaten by the
 smaller zone. So a centre's places are added from near to far, and only windows between days with cases that hold a day of a case just added
-are looked at. Under permutations a window is first held against the largest expectation with which its count could still win.
+are looked at. Under permutations a window is first held against the largest expectation with which its count could still win, and so is a
+whole centre: of zones of nearly one size and windows of nearly one length none holds more than the largest zone in the best of the longest
+windows, none expects less than the smallest zone in the emptiest of the shortest.
 """
 
 from __future__ import annotations
@@ -196,6 +198,69 @@ def best_of_draws(
 
 
 @njit(cache=True)
+def _classes(most: int) -> Any:
+    """Return the ends of classes of 1 … `most`, each end at most half above the first of its class."""
+    ends = [1]
+    while ends[-1] < most:
+        ends.append(min(most, (ends[-1] + 1) * 3 // 2))
+    return np.array(ends)
+
+
+@njit(cache=True)
+def _least(elapsed: Floats, lengths: Ints) -> Any:
+    """Return for each class of window lengths what its shortest windows elapse at the least."""
+    least = np.full(lengths.size, np.inf)
+    for c in range(lengths.size):
+        shortest = lengths[c - 1] + 1 if c else 1
+        for first in range(elapsed.size - shortest):
+            least[c] = min(least[c], elapsed[first + shortest] - elapsed[first])
+    return least
+
+
+@njit(cache=True)
+def _most_in(until: Any, length: int) -> int:
+    """Return the most cases in any `length` days, from the running total (int32) of the cases by day."""
+    length = min(length, until.size - 1)
+    most = np.int32(0)
+    for first in range(until.size - length):
+        most = max(most, np.int32(until[first + length] - until[first]))
+    return int(most)
+
+
+@njit(cache=True)
+def _may_win(
+    near: Any, starts: Ints, days: Any, weight: Floats, rate: float, most: float, sizes: Ints, lengths: Ints, least: Floats,
+    limits: Floats, versions: Ints, state: Floats, until: Any,
+) -> bool:  # fmt: skip
+    """Tell whether a cylinder of a centre could beat the best so far; False only if none can."""
+    until[:] = 0
+    zone, k = 0.0, 0
+    on_day = np.zeros(until.size - 1, np.int32)
+    for size in sizes:
+        smallest, first = 0.0, k
+        while k < size and k < near.size and near[k] >= 0 and zone + weight[near[k]] <= most:
+            zone += weight[near[k]]
+            if k == first:
+                smallest = zone
+            for c in range(starts[near[k]], starts[near[k] + 1]):
+                on_day[days[c]] += 1
+            k += 1
+        if k == first:
+            return False
+        total = 0
+        for day in range(on_day.size):
+            total += on_day[day]
+            until[day + 1] = total
+        for c in range(lengths.size):
+            found = _most_in(until, lengths[c])
+            if versions[found] != int(state[2]):
+                limits[found], versions[found] = _limit(float(found), state[0], state[1]), int(state[2])
+            if smallest * rate * least[c] < limits[found]:
+                return True
+    return False
+
+
+@njit(cache=True)
 def _best(
     near: Any, groups: Any, starts: Ints, days: Any, weight: Floats, elapsed: Floats, rate: float, longest: int, last_only: bool,
     most: float,
@@ -204,7 +269,13 @@ def _best(
     limits, versions = np.zeros(total + 1), np.full(total + 1, -1)
     state, out = np.array([float(total), 0.0, 0.0]), np.zeros(6)
     seen, counts, fresh = np.empty(len(elapsed), np.int64), np.empty(len(elapsed), np.int64), np.empty(total, np.int64)
+    sizes, lengths = _classes(near.shape[1]), _classes(longest)
+    least, until = _least(elapsed, lengths), np.empty(len(elapsed), np.int32)
+    # Holding a centre against its bounds costs by the day, scanning it by the case; windows that last to the end are few.
+    is_dense = not last_only and 4 * total * near.shape[1] >= (len(elapsed) - 1) * near.shape[0]
     for centre in range(near.shape[0]):
+        if is_dense and not _may_win(near[centre], starts, days, weight, rate, most, sizes, lengths, least, limits, versions, state, until):
+            continue
         _scan_centre(
             near[centre], groups[centre], starts, days, weight, elapsed, rate, longest, last_only, most, limits, versions, state, seen,
             counts, fresh, out,

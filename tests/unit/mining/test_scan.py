@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from schemas.messages import SanyuError
+from transforms.mining.permute import permutation
 from transforms.mining.scan import ScanRule, space_time_scan
 
 
@@ -56,6 +58,20 @@ def test_the_best_cylinder_is_the_best_of_all(seed: int, model: Any, prospective
     ):
         found = space_time_scan(*data, rule, population)
         assert found.clusters[0].llr == pytest.approx(_brute(*data, rule, population), rel=1e-12)
+
+
+@pytest.mark.parametrize("places", [40, 800])  # many and few cases in reach of a centre
+def test_centres_that_are_passed_over_have_nothing_better(places: int) -> None:
+    rng = np.random.default_rng(places)
+    x, y = rng.uniform(0, 10, (2, places))
+    place, day = rng.integers(0, places, 300), rng.integers(0, 60, 300)
+    rule = ScanRule(3.0, 14, 30, permutations=25, seed=2)
+    found = space_time_scan(x, y, place, day, 60, rule)
+    order = np.lexsort((day, place))
+    for number in range(25):
+        moved = day[order][permutation(2, number, 300)]
+        alone = space_time_scan(x, y, place[order], moved, 60, replace(rule, permutations=0))
+        assert found.simulated[number] == pytest.approx(alone.clusters[0].llr, rel=1e-12)
 
 
 def test_permutations_have_the_best_of_their_own_data() -> None:
