@@ -218,10 +218,12 @@ def _views(lake: Lake, known: Mapping[str, Contract], database: Path) -> dict[st
 
 def _build(lake: Lake, scratch: Path) -> None:
     words = ["build", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target-path", str(scratch / "target")]
-    secrets = lake.store.storage_options()
+    access = duck.access(lake.store)
+    # By the environment, not by a file: the keys of an object store are for dbt's process only.
+    secrets = json.dumps([{"type": "s3", **access}] if access else [])
     done = subprocess.run(
         [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", "--log-path", str(scratch / "logs"), *words],
-        env={**os.environ, **secrets, "SANYU_MARTS": str(scratch), "DO_NOT_TRACK": "1"},
+        env={**os.environ, "SANYU_MARTS": str(scratch), "SANYU_MARTS_SECRETS": secrets, "DO_NOT_TRACK": "1"},
         cwd=scratch,
         capture_output=True,
         text=True,
@@ -232,11 +234,11 @@ def _build(lake: Lake, scratch: Path) -> None:
 
 
 def _failure(results: Path) -> str:
-    """Return what failed: the node and the first line of its message."""
+    """Return what failed: the node and the beginning of its message."""
     if not results.is_file():
         return ""
     bad = [r for r in json.loads(results.read_text("utf-8"))["results"] if r["status"] in ("error", "fail")]
-    return "; ".join(f"{r['unique_id'].split('.')[2]}: {(r['message'] or r['status']).strip().splitlines()[0]}" for r in bad)
+    return "; ".join(f"{r['unique_id'].split('.')[2]}: {' '.join((r['message'] or r['status']).split())[:300]}" for r in bad)
 
 
 def _commit(loading: Loading, made: Made) -> MartReport:

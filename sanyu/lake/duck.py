@@ -21,7 +21,8 @@ def connect(store: Store, database: Path | None = None) -> Any:
     load(connection, "delta")
     if not isinstance(store, LocalStore):
         load(connection, "httpfs")
-        connection.execute(f"CREATE SECRET lake (TYPE s3, {', '.join(_access(store.storage_options()))})")
+        given = [f"{name} {text(value)}" for name, value in access(store).items()]
+        connection.execute(f"CREATE SECRET lake (TYPE s3, {', '.join(given)})")
     return connection
 
 
@@ -59,16 +60,18 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _access(options: dict[str, str]) -> list[str]:
+def access(store: Store) -> dict[str, str]:
+    """Return what DuckDB's S3 secret of the lake holds, by its parameters' names; empty for a lake in a folder."""
+    options = store.storage_options()
     given = {
-        "KEY_ID": options.get("AWS_ACCESS_KEY_ID"),
-        "SECRET": options.get("AWS_SECRET_ACCESS_KEY"),
-        "SESSION_TOKEN": options.get("AWS_SESSION_TOKEN"),
-        "REGION": options.get("AWS_REGION"),
+        "key_id": options.get("AWS_ACCESS_KEY_ID"),
+        "secret": options.get("AWS_SECRET_ACCESS_KEY"),
+        "session_token": options.get("AWS_SESSION_TOKEN"),
+        "region": options.get("AWS_REGION"),
     }
-    parts = [f"{name} {text(value)}" for name, value in given.items() if value]
+    found = {name: value for name, value in given.items() if value}
     endpoint = options.get("AWS_ENDPOINT_URL")
     if endpoint:
         at = urlsplit(endpoint)
-        parts += [f"ENDPOINT {text(at.netloc)}", "URL_STYLE 'path'", f"USE_SSL {'true' if at.scheme == 'https' else 'false'}"]
-    return parts
+        found |= {"endpoint": at.netloc, "url_style": "path", "use_ssl": "true" if at.scheme == "https" else "false"}
+    return found

@@ -6,15 +6,18 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pyarrow as pa
 import pytest
 import shapely
 from deltalake import write_deltalake
+from moto.server import ThreadedMotoServer
 from pyproj import Geod
 
 from jobs.marts import computed, is_mart
 from quality.arrow import arrow_schema
 from sanyu.lake import Lake
+from sanyu.settings import Settings
 from schemas.messages import SanyuError
 from schemas.model import SecurityLabel
 from schemas.registry import contracts
@@ -33,7 +36,8 @@ def put(lake: Lake, name: str, rows: list[dict[str, Any]]) -> None:
     contract = contracts()[name]
     schema = arrow_schema(contract)
     whole = [{f.name: row.get(f.name) for f in schema} for row in rows]
-    write_deltalake(lake.store.uri(contract.path, scheme="path"), pa.Table.from_pylist(whole, schema))
+    options = lake.store.storage_options() or None
+    write_deltalake(lake.store.uri(contract.path, scheme="s3"), pa.Table.from_pylist(whole, schema), storage_options=options)
 
 
 def wkb(shape: shapely.Geometry | None) -> bytes | None:
@@ -64,6 +68,25 @@ def test_a_division_counts_what_stands_in_it_and_in_its_parts_now(lake: Lake) ->
     assert profile["330000000000"]["area_m2"] is None
     assert profile["330106000000"]["firm_count"] == 0
     assert found["mart.thematic__firm_profile"].num_rows == 0
+
+
+def test_marts_of_a_lake_on_an_object_store_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        endpoint = "http://{}:{}".format(*server.get_host_and_port())
+        boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket="city")
+        lake = Lake("s3a://city/lake", Settings(lake="s3a://city/lake", s3_endpoint=endpoint))
+        put(lake, FIRM, [{"division_code": "330106000000", "source_name": "register", "security_label": "public"}])
+        firms = next(m for m in computed(lake, contracts()) if m.contract.name == "mart.thematic__firm_profile")
+        assert [row["firm_count"] for row in firms.rows.to_pylist()] == [1]
+        assert firms.lineage.sources == ("register",)
+    finally:
+        server.stop()
 
 
 def test_a_mart_knows_the_versions_and_the_sources_of_the_rows_that_it_was_made_from(lake: Lake) -> None:
