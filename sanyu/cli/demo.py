@@ -180,6 +180,10 @@ def _summary(demo: Demo, scores: Mapping[int, Score]) -> int:
         console.print(f"map         {lake / release.path / 'map.html'}", soft_wrap=True)
     console.print(f"Data Docs   {lake / 'quality' / 'index.html'}", soft_wrap=True)
     console.print(f"lake        {lake}   (sanyu --lake {lake} tables)", soft_wrap=True)
+    if scores:
+        truth = WORK / "demo-city" / "truth" / "2"
+        asked = f"sanyu --lake {lake} --sources {context.settings.sources_dir} chain run event_evolution --truth {truth}"
+        console.print(f"hot spots   {asked}   (a minute: precision and recall of the planted ones)", soft_wrap=True)
     console.print(f"took        {time.monotonic() - demo.started:.0f} s")
     return code
 
