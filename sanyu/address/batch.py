@@ -58,7 +58,7 @@ class Options:
     workers: int = 1
     chunk_rows: int = CHUNK_ROWS
     progress: Callable[[int], None] = field(default=lambda rows: None)
-    writers: Mapping[str, type[Writer]] = field(default_factory=dict)
+    writers: Mapping[str, Callable[[Path, str], Writer]] = field(default_factory=dict)
 
 
 def run(engine: AddressEngine, rows: Rows, columns: Columns, outputs: Sequence[Path], options: Options | None = None) -> BatchReport:

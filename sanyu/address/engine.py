@@ -215,6 +215,13 @@ class AddressEngine:
             points.select(kinds), roads.select(["entity_id", "name", "geom"]) if roads.num_rows else None, self._polygons
         )
 
+    def road_lines(self) -> pa.Table:
+        """Return name and geom (ISO WKB, EPSG:4490) of the gazetteer's roads."""
+        roads = [shard.rows.filter(pc.equal(shard.rows["kind"], "road")) for shard in self._catalog.shards]
+        named = [rows.filter(pc.is_valid(rows["geom"])).select(["road", "geom"]) for rows in roads]
+        empty = pa.schema([("road", pa.large_string()), ("geom", pa.large_binary())]).empty_table()
+        return pa.concat_tables([empty, *named]).rename_columns(["name", "geom"])
+
     def same(self, first: str, second: str) -> Sameness:
         """Tell whether two texts mean the same address, parts of one another (`partial`) or different ones, with a reason per element."""
         return compare(self._matcher, first, second)

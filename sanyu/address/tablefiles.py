@@ -281,7 +281,7 @@ class GpkgWriter(Writer):
         return
 
 
-OUTPUTS: Mapping[str, type[Writer]] = {
+OUTPUTS: Mapping[str, Callable[[Path, str], Writer]] = {
     ".csv": CsvWriter,
     ".xlsx": XlsxWriter,
     ".parquet": ParquetWriter,
@@ -290,7 +290,7 @@ OUTPUTS: Mapping[str, type[Writer]] = {
 }
 
 
-def writer_of(path: Path, prefix: str, more: Mapping[str, type[Writer]]) -> Writer:
+def writer_of(path: Path, prefix: str, more: Mapping[str, Callable[[Path, str], Writer]]) -> Writer:
     """Return the writer for a path's suffix, ours or one of `more`; SY-A071 where there is none."""
     kinds = {**OUTPUTS, **more}
     kind = kinds.get(path.suffix.lower())

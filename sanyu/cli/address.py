@@ -6,6 +6,7 @@ Exit codes: 0, or 4 where a single question has no answer (so that scripts see i
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import os
 import sys
 from pathlib import Path
@@ -120,7 +121,7 @@ def batch(
             at=at.date() if at else None,
             workers=processes,
             progress=lambda done: status.update(say(f"{done:,} rows", f"{done:,} 行")),
-            writers={".html": MapWriter},
+            writers={".html": functools.partial(MapWriter, roads=engine.road_lines())},
         )
         report = run(engine, rows, columns, out, options)
     if json:

@@ -1,4 +1,4 @@
-"""The map of a batch: a page that opens from a disk, with the rows that have a place."""
+"""The map of a batch: a page that opens from a disk, with the rows that have a place and the gazetteer's roads below them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import geopandas as gpd
 import pandas as pd
 import pyarrow as pa
+import shapely
 
 from sanyu.address.tablefiles import CRS, Writer, shapes_of
 from sanyu.cli.show import say
@@ -16,11 +17,15 @@ from sanyu.serve.preview import render
 MOST_ROWS = 50_000  # more make the page slow to open; the tables have them all
 
 
-class MapWriter(Writer):
-    """A page with a map of the first rows that have a place."""
+MOST_ROADS = 20_000
 
-    def __init__(self, path: Path, prefix: str) -> None:
+
+class MapWriter(Writer):
+    """A page with a map of the first rows that have a place; `roads` (name, geom as WKB) tell where that is."""
+
+    def __init__(self, path: Path, prefix: str, roads: pa.Table | None = None) -> None:
         super().__init__(path, prefix)
+        self.roads = roads
         self.kept: list[gpd.GeoDataFrame] = []
         self.placed = 0
 
@@ -39,9 +44,13 @@ class MapWriter(Writer):
         title = say("Matched addresses", "匹配的地址")
         if self.placed:
             frame = gpd.GeoDataFrame(pd.concat(self.kept, ignore_index=True), crs=CRS)
-            layer = MapLayer("core.basemap__place", title, frame, count=self.rows)
+            layers = [MapLayer("core.basemap__place", title, frame, count=self.placed)]
+            if self.roads is not None and 0 < self.roads.num_rows <= MOST_ROADS:
+                lines = shapely.from_wkb(self.roads["geom"].to_numpy(zero_copy_only=False))
+                below = gpd.GeoDataFrame({"name": self.roads["name"].to_pylist()}, geometry=lines, crs=CRS)
+                layers.append(MapLayer("core.basemap__road_segment", say("Roads of the gazetteer", "地名库道路"), below))
             subtitle = say(f"{self.placed:,} of {self.rows:,} rows on the map", f"地图上 {self.placed:,} / {self.rows:,} 行")
-            render([layer], self.part, title, subtitle, [])
+            render(layers, self.part, title, subtitle, [])
         else:
             text = say(f"None of the {self.rows:,} rows has a place", f"{self.rows:,} 行均无位置")
             self.part.write_text(f'<!DOCTYPE html><meta charset="utf-8"><title>{title}</title><p>{text}</p>\n', "utf-8")

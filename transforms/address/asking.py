@@ -11,7 +11,7 @@ from transforms.address.lattice import Cover, Named
 from transforms.address.numbers import NUMBER_LEVELS, Number
 
 NOISE = re.compile(
-    "(?:附近|旁边?|对面|左右|里面|门口|一带|路口|地址|住址|送到|靠近|谢谢|先生|女士|小姐|收件?|请放|放|我|住在?|在|的|近|处|内|边|侧|市区|楼下|小区|公交站|发货至|快递|请送|中国|号|第|[^\u4e00-\u9fffA-Z]|"
+    "(?:附近|旁边?|对面|左右|里面|门口|一带|路口|门前|楼前|楼旁|地址|住址|送到|靠近|谢谢|先生|女士|小姐|收件?|请放|放|我|住在?|在|的|近|处|内|边|侧|市区|楼下|小区|公交站|发货至|快递|请送|中国|号|第|[^\u4e00-\u9fffA-Z]|"
     "(?<![A-Z])[A-Z]{1,2}(?![A-Z]))+"
 )
 DIVISION_LIKE = re.compile(

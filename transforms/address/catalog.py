@@ -103,6 +103,7 @@ class Catalog:
     def _own_spellings(self) -> dict[str, dict[int, float]]:
         entries: dict[str, dict[int, float]] = {}
         homes = [name.key for name in self.names if name.level == "district" and len(name.key) > 2]
+        above = [(n.key, n.key[:-1]) for n in self.names if n.level in ("province", "city") and n.division >= 0 and n.key[-1] in "省市"]
         for number, name in enumerate(self.names):
             for spelling, cost in spellings(name.level, name.text, name.key):
                 known = entries.setdefault(spelling, {})
@@ -110,6 +111,9 @@ class Catalog:
             head = next((d for d in homes if name.level == "place" and name.key.startswith(d)), None)
             if head is not None and len(name.key) > len(head) + 1:
                 entries.setdefault(head[:-1] + name.key[len(head) :], {}).setdefault(number, 0.1)
+            if name.level == "place":
+                for spelling, cost in _headed(name.key, above):
+                    entries.setdefault(spelling, {}).setdefault(number, cost)
             if name.division >= 0:
                 for short in short_names(name.key, self.divisions.levels[name.division]):
                     entries.setdefault(short, {}).setdefault(number, 0.3)
@@ -193,6 +197,22 @@ class Catalog:
                 hits, costs = part.lexicon.faulty_hits(codes, begin)
                 found += grouped(hits, costs, part.names_of)
         return found
+
+
+def _headed(key: str, heads: list[tuple[str, str]]) -> list[tuple[str, float]]:
+    """Return a place's name without the province or city at its head, or with its 省 or 市 where it is left out, and what they cost.
+
+    What is left must be a name by itself: 杭州市夏衍中学 is 夏衍中学, but 杭州市第二中学 is no 第二中学 of wherever.
+    """
+    found = []
+    for full, short in heads:
+        if key.startswith(full):
+            rest = key[len(full) :]
+            if len(rest) >= 4 and not rest.startswith(("第", *"0123456789")):
+                found.append((rest, 0.3))
+        elif key.startswith(short) and len(key) > len(short) + 2:
+            found.append((full + key[len(short) :], 0.1))
+    return found
 
 
 def _without(part: _Part, gone: set[tuple[str, int]]) -> _Part:

@@ -23,6 +23,7 @@ from transforms.address.lattice import Named, cover
 from transforms.address.numbers import NUMBER_LEVELS, number_code, numbers_in
 from transforms.address.outcome import Found, Outcome, areas_of, as_written, plainest
 
+BRANCH = re.compile("..(?:分院|院区|校区|园区|分校|分园|分店|支行|分行|分部|分公司)$")
 TIE = 0.12  # costs nearer than this are equal
 
 
@@ -316,6 +317,8 @@ class Matcher:
         """Return a piece that is part of a longer, unknown name: 工商大学 in 工商大学桐庐校区, 南路公交站 in 下沙南路公交站."""
         rest = sum(len(text) for text in asked.rest)
         places = [piece for piece, number, _ in best.names if self.catalog.names[number].level == "place"]
+        if places and BRANCH.search("".join(asked.rest)):  # 第二人民医院五常分院 is not the hospital itself
+            return places[-1]
         for piece, number, cost in best.names:
             if cost < 0.3 or (cost < 0.5 and self.catalog.names[number].level != "place"):
                 continue

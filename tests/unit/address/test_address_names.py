@@ -172,3 +172,29 @@ def test_a_former_code_of_another_division_is_no_present_one(divisions: dict[str
         rows = [line.split(",") for line in file.read().splitlines()[1:]]
     present = {row[0]: divisions[row[0].ljust(12, "0")] for row in rows if row[0].ljust(12, "0") in divisions}
     assert all(code in row[3].split(";") for row in rows if (code := row[0]) in present), present
+
+
+@pytest.mark.parametrize(
+    ("text", "entity"),
+    [
+        ("临海新城夏衍中学", "P1"),
+        ("夏衍中学", "P1"),
+        ("东海省展览馆", "P2"),
+        ("东海展览馆", "P2"),
+        ("第二中学", None),  # may be any city's
+        ("第三中学", None),
+        ("衍中学", None),
+    ],
+)
+def test_a_place_is_known_without_its_city_and_with_its_province(text: str, entity: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "national_divisions", lambda folder: None)
+    names = {"P1": "临海市夏衍中学", "P2": "东海展览馆", "P3": "临海市第二中学"}
+    head = HEAD | {"city_name": "临海市"}
+    rows = [head | {"entity_id": key, "kind": "place", "name": name, "lon": 120.1} for key, name in names.items()]
+    found = sanyu.AddressEngine.build(pd.DataFrame(rows)).match(text.replace("临海新城", "临海市"))
+    assert found.entity_id == entity
+
+
+@pytest.mark.parametrize("text", ["望海区第三小学白塔校区", "第三小学(白塔校区)", "白塔路7号望海区第三小学白塔分校", "Starbucks白塔分店"])
+def test_a_branch_that_is_not_known_is_not_the_house_itself(engine: sanyu.AddressEngine, text: str) -> None:
+    assert engine.match(text).entity_id not in ("S3", "C2")
