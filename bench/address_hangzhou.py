@@ -74,9 +74,9 @@ def hangzhou() -> tuple[str, list[Measure], str]:
         Measure("… the same places by their own names: found", _share(own, asked)),
     ]
     note = (
-        f"{len(asked)} other names of {table.num_rows:,} places. Most are other words for the thing (启源小学 is "
-        "杭州市基础教育研究室附属学校), which no rule can tell: a gazetteer must have them as aliases. What can be told is a province or city left out or put in "
-        "(夏衍中学, 浙江省展览馆). What is not found with aliases bears the name of another place too and is tied.\n"
+        f"{len(asked)} other names of {table.num_rows:,} places. Most are other words for the thing, which no rule can tell: 启源小学 is "
+        "杭州市基础教育研究室附属学校. A gazetteer must have them as aliases. What can be told is a province or city left out or put in, "
+        "as in 夏衍中学 and 浙江省展览馆. What is not found with aliases bears the name of another place too and is tied.\n"
     )
     return "Hangzhou", measures, note
 

@@ -29,7 +29,7 @@ class MatchRequest(_Strict):
             "examples": [
                 {"address": "东海省临海新城望海区建设西路8号"},
                 {"address": _FIELDS},
-                {"addresses": ["望海区建设西路8号", _FIELDS, "建设西路与昌荣路交叉口"], "context": "390102000000"},
+                {"addresses": ["望海区建设西路8号", _FIELDS, "建设西路与人民中路交叉口"], "context": "390102000000"},
             ]
         },
     )

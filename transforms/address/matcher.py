@@ -23,7 +23,7 @@ from transforms.address.lattice import Named, cover
 from transforms.address.numbers import NUMBER_LEVELS, number_code, numbers_in
 from transforms.address.outcome import Found, Outcome, areas_of, as_written, plainest
 
-BRANCH = re.compile("..(?:分院|院区|校区|园区|分校|分园|分店|支行|分行|分部|分公司)$")
+BRANCH = re.compile(".(?:分院|院区|校区|园区|分校|分园|分店|支行|分行|分部|分公司)$")
 TIE = 0.12  # costs nearer than this are equal
 
 

@@ -244,7 +244,7 @@ def test_the_page_of_the_docs_has_every_request_with_its_example_and_needs_no_ot
     for path, verbs in client.get("/openapi.json").json()["paths"].items():
         for verb in verbs:
             assert f'data-path="{path[1:]}" data-verb="{verb.upper()}"' in page
-    assert "建设西路与昌荣路交叉口" in page and "老城墙路" in page
+    assert "建设西路与人民中路交叉口" in page and "老城墙路" in page
     assert client.get("/redoc").status_code == 401
 
 
