@@ -87,7 +87,7 @@ def _requests(described: dict[str, Any]) -> Iterator[str]:
             table = f"<table><tr><th>field<th>type<th>meaning</tr>{''.join(rows)}</table>" if rows else ""
             yield (
                 f'<details><summary><h2><span class="verb">{escape(verb.upper())}</span> <code>{escape(path)}</code></h2> '
-                f"{escape(one.get('summary', ''))}</summary><p>{_marked(one.get('description', ''))}</p>{table}"
+                f"{_marked(one.get('description') or one.get('summary', ''))}</summary>{table}"
                 f"{_form(path, verb, parameters, body)}{_answers(described, one)}</details>"
             )
 
