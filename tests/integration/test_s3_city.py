@@ -23,6 +23,8 @@ from schemas.messages import SanyuError
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = "core.basemap__place"
+# Most of the test is one short life of a JVM: the quick compiler alone halves what that costs (62 → 34 CPU-seconds).
+QUICK_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 PROGRAM = """
 import json
 from jobs.context import Context
@@ -102,7 +104,7 @@ def test_a_city_on_s3_is_loaded_gated_published_and_read_back(settings: Settings
     (tmp_path / "data/shops.csv").write_text("id,name,kind,lon,lat\n" + "\n".join(lines) + "\n41,远店,food,10,30\n")
     program = tmp_path / "program.py"
     program.write_text(PROGRAM, "utf-8")
-    environment = {**os.environ, **settings.variables(), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **settings.variables(), "PYTHONPATH": str(ROOT), "JAVA_TOOL_OPTIONS": QUICK_JVM}
     done = subprocess.run(
         [sys.executable, str(program)], env=environment, cwd=tmp_path / "work", capture_output=True, text=True, timeout=400, check=False
     )
@@ -113,7 +115,7 @@ def test_a_city_on_s3_is_loaded_gated_published_and_read_back(settings: Settings
     assert (table["rows_in"], table["loaded"], table["quarantined"], table["status"]) == (41, 40, 1, "warning")
     assert said["again"][0]["targets"] == []
     assert said["gates"] == [[PLACE, 0]]
-    assert said["release"]["state"] == "published"
+    assert (said["release"]["state"], said["release"]["marts"]) == ("published", [])
 
     lake = sanyu.open("s3a://city/lake")
     frame = lake.table(PLACE).to_geopandas(bbox=(120.0, 30.0, 120.105, 30.105))
