@@ -172,6 +172,10 @@ class DeltaWriter:
                 listed = ", ".join("'" + str(v).replace("'", "''") + "'" for v in values if v is not None)
                 bound += f" and ({name} in ({listed})" + (f" or {name} is null)" if None in values else ")") if listed else ""
             old = self.read(contract.path).where(bound)
+            if old.isEmpty():  # nothing to compare with and nothing to replace
+                held.check()
+                self._append(contract, rows, write, count)
+                return Outcome(loaded=count, version=self.version(contract.path))
             if _digest(old) == _digest(rows):
                 return Outcome(unchanged=count, version=self.version(contract.path))
             closed = old.join(rows.select("source_key"), "source_key", "left_anti").count()

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+import h3
 import numpy as np
 import numpy.typing as npt
 import shapely
@@ -136,7 +137,6 @@ def coded_cells(rule: CellRule, codes: npt.NDArray[Any], borders: npt.NDArray[An
     ids = np.asarray(codes).astype(object)
     x = y = np.full(len(ids), np.nan)
     if rule.kind == "h3":
-        h3 = require_h3()
         places = np.array([h3.cell_to_latlng(c) for c in ids]).reshape(-1, 2)
         y, x = places[:, 0], places[:, 1]
         near = [(c, other) for c in ids for other in h3.grid_disk(c, 1) if other > c]
@@ -147,15 +147,6 @@ def coded_cells(rule: CellRule, codes: npt.NDArray[Any], borders: npt.NDArray[An
     order = {code: n for n, code in enumerate(ids.tolist())}
     numbered = np.array([[order.get(a, -1), order.get(b, -1)] for a, b in pairs.tolist()], dtype=np.int64).reshape(-1, 2)
     return Cells(rule, ids, x, y, borders=numbered[(numbered >= 0).all(axis=1)])
-
-
-def require_h3() -> Any:
-    """Return the package h3 (version 4); SY-N069 where it is not installed."""
-    try:
-        import h3  # type: ignore[import-not-found]
-    except ImportError:
-        raise SanyuError("SY-N069", kind="h3", needed="the package h3, which is not installed") from None
-    return h3
 
 
 def offsets(rule: CellRule, rings: int = 1, contiguity: str = "queen", distance_m: float | None = None) -> Ints:
@@ -244,7 +235,6 @@ def outlines(cells: Cells) -> npt.NDArray[np.object_]:
         box = beidou.decode(cells.ids)
         made = shapely.box(box.west, box.south, box.east, box.north)
     elif rule.kind == "h3":
-        h3 = require_h3()
         made = np.array([shapely.Polygon([(lon, lat) for lat, lon in h3.cell_to_boundary(c)]) for c in cells.ids], dtype=object)
     else:
         raise SanyuError("SY-N069", kind=rule.kind, needed="the polygons of the divisions' own table")

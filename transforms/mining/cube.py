@@ -20,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+import h3
 import numpy as np
 import numpy.typing as npt
 from numba import njit
@@ -308,9 +309,6 @@ def _require(rule: CubeRule, at: Instants, x: Any, y: Any, codes: Any, values: A
     _require_finite("x", x)
     _require_finite("y", y)
     if rule.cells.kind == "h3":
-        from transforms.mining.cells import require_h3
-
-        h3 = require_h3()
         return (np.array([h3.latlng_to_cell(b, a, rule.cells.level) for a, b in zip(x.tolist(), y.tolist(), strict=True)], dtype=object),)
     return locate(rule.cells, x, y)
 

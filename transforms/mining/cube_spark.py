@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import h3
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -17,7 +18,7 @@ import pyarrow.compute as pc
 
 from schemas.messages import SanyuError
 from transforms.mining import metres
-from transforms.mining.cells import PLANAR, locate, require_h3
+from transforms.mining.cells import PLANAR, locate
 from transforms.mining.cube import Bins, CubeRule, aggregated, exact_parts, exact_sums
 from transforms.mining.cube_time import Instants, as_instants, step_edges, steps_of
 
@@ -124,7 +125,6 @@ def _located(table: pa.Table, where: tuple[str, ...], rule: CubeRule) -> pa.Reco
             x, y = metres.lonlat(table, where)
         known = np.isfinite(x) & np.isfinite(y)
         if rule.cells.kind == "h3":
-            h3 = require_h3()
             found = [h3.latlng_to_cell(b, a, rule.cells.level) if k else None for a, b, k in zip(x, y, known, strict=True)]
             codes = pa.array(found, pa.string())
         elif known.any():

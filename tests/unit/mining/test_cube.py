@@ -7,12 +7,13 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
+import h3
 import numpy as np
 import pytest
 import shapely
 
 from schemas.messages import SanyuError
-from transforms.mining.cells import CellRule, lattice_cells, locate, neighbours
+from transforms.mining.cells import CellRule, lattice_cells, locate, neighbours, outlines
 from transforms.mining.cube import CubeRule, cube_of_events, exact_sums
 from transforms.mining.cube_time import StepRule, as_instants, step_edges, steps_of
 from transforms.space import beidou
@@ -100,12 +101,17 @@ def test_divisions_keep_their_codes_and_need_borders() -> None:
         cube_of_events(CubeRule(CellRule("division"), DAYS), times, codes=codes)
 
 
-def test_h3_says_that_its_package_is_missing() -> None:
-    try:
-        import h3  # noqa: F401
-    except ImportError:
-        with pytest.raises(SanyuError, match="package h3"):
-            cube_of_events(CubeRule(CellRule("h3", level=8), DAYS), at("2025-01-01"), x=np.array([116.0]), y=np.array([39.0]))
+def test_h3_cells_are_those_of_h3_and_their_neighbours_its_first_ring() -> None:
+    """Two events in one cell, one in a cell beside it, one far off; the polygon of a cell holds its events."""
+    lon, lat = np.array([116.3, 116.3, 116.309, 117.0]), np.array([39.9, 39.9, 39.9, 39.9])
+    cube = cube_of_events(CubeRule(CellRule("h3", level=8), DAYS), at(*["2025-01-01"] * 4), x=lon, y=lat)
+    expected = sorted({h3.latlng_to_cell(b, a, 8) for a, b in zip(lon.tolist(), lat.tolist(), strict=True)})
+    assert cube.cells.ids.tolist() == expected and cube.values.sum() == 4
+    starts, near = neighbours(cube.cells)
+    rings = [sorted(expected.index(c) for c in h3.grid_disk(cell, 1) if c in expected) for cell in expected]
+    assert [sorted(part.tolist()) for part in np.split(near, starts[1:-1])] == rings and max(map(len, rings)) == 2
+    home = h3.latlng_to_cell(39.9, 116.3, 8)
+    assert outlines(cube.cells)[expected.index(home)].contains(shapely.Point(116.3, 39.9))
 
 
 @pytest.mark.parametrize(("how", "expected"), [("count", 4), ("sum", 0.4), ("mean", 0.1), ("median", 0.25), ("min", -0.5), ("max", 0.4)])
