@@ -226,10 +226,10 @@ def merged(
         return writer.commit_entities(contract, rows, write, instants, full=False, count=count), None
     live = writer.live(contract, write.source_name)
     # Most rows of an edition are those of the one before: what is equal goes no further than a comparison of keys and hashes.
-    keys = changed_keys(rows, live).localCheckpoint()
+    keys = changed_keys(rows, live, count).localCheckpoint()
     changed = keys.count()
     fresh = rows.join(keys, "source_key", "left_semi") if changed else None
-    found = identify(contract, fresh, screening.keys, live, instants.edition_at, full=full)
+    found = identify(contract, fresh, screening.keys, live, instants.edition_at, full=full, count=changed)
     outcome = writer.commit_entities(contract, found.rows, write, instants, full=full, count=changed, ended=found.ended)
     return replace(outcome, unchanged=outcome.unchanged + count - changed), found.links
 

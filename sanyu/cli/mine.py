@@ -88,6 +88,7 @@ def run_chain(
     ctx: typer.Context,
     name: str,
     step: Annotated[str | None, typer.Option(help="Run only this step; what it reads must be there.")] = None,
+    partition: Annotated[str | None, typer.Option(help="One partition of the chain's table, such as '330106|2026-01'.")] = None,
     truth: Annotated[Path | None, typer.Option(help="Folder of the demo city's truth: say how well planted hot spots were found.")] = None,
     json: Json = False,
 ) -> None:
@@ -96,7 +97,7 @@ def run_chain(
 
     context: Context = ctx.obj
     with show.console.status("…") as status:
-        report = run(context.loading(status.update), name, only=step)
+        report = run(context.loading(status.update), name, only=step, partition=partition)
     scores = _planted(context, truth) if truth else []
     if json:
         show.dump(report.as_dict() | ({"planted": scores} if truth else {}))

@@ -25,7 +25,7 @@ from schemas.model import Contract
 from schemas.stamp import table_fields
 from transforms.stamp.versions import CORRECT, END, INSERT, IS_SHORTENED, REKEY, UNCHANGED, Instants, decide, merge_rows
 
-TARGET_FILE_BYTES = 32 << 20
+TARGET_FILE_BYTES = 24 << 20
 MOST_KEYS = 500  # of a sparing write: they stand one by one in the condition of the commit
 BYTES_PER_ROW = 160  # of a stamped row in Parquet, measured on buildings of five corners; only steers the number of files
 QUARANTINE_COLUMNS = (
@@ -152,7 +152,7 @@ class DeltaWriter:
                 held.check()
                 self._append(contract, rows, write, count)
                 return Outcome(loaded=count, version=self.version(contract.path))
-            return self._merge(contract, rows if count else None, live, write, instants, ended if full else None, held)
+            return self._merge(contract, rows if count else None, live, write, instants, ended if full else None, held, count)
 
     def commit_facts(self, contract: Contract, rows: DataFrame, write: Write, *, count: int, sparing: bool = False) -> Outcome:
         """Overwrite the batch's partitions of the source's own rows; equal content leaves the table as it is.
@@ -221,11 +221,12 @@ class DeltaWriter:
         instants: Instants,
         ended: DataFrame | None,
         held: Held,
+        count: int,
     ) -> Outcome:
-        """Merge `rows` (None: there are none) and end what has `ended`; a merge that would change nothing is not made."""
+        """Merge `rows` (`count` of them, None: there are none) and end what has `ended`; a merge that would change nothing is not made."""
         fields = tuple(f.name for f in table_fields(contract))
         incoming = self._spark.createDataFrame([], live.schema) if rows is None else rows
-        decided = decide(incoming, live, instants).localCheckpoint()
+        decided = decide(incoming, live, instants, count).localCheckpoint()
         counted = decided.groupBy("decision", F.expr(IS_SHORTENED).alias("is_shortened")).count().collect() if rows is not None else []
         counts = {d: sum(row["count"] for row in counted if row["decision"] == d) for d in (END, CORRECT, INSERT, UNCHANGED, REKEY)}
         closed = ended.count() if ended is not None else 0

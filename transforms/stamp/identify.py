@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from schemas.model import Contract
 from transforms.entity.identity import stamp_id_sql
+from transforms.stamp.versions import few
 
 
 @dataclass(frozen=True)
@@ -26,18 +27,18 @@ class Identified:
 
 
 def identify(
-    contract: Contract, rows: DataFrame | None, delivered_keys: DataFrame, live: DataFrame, edition_at: str, *, full: bool
+    contract: Contract, rows: DataFrame | None, delivered_keys: DataFrame, live: DataFrame, edition_at: str, *, full: bool, count: int
 ) -> Identified:
     """Give rows the entity ids of the live entities that they are.
 
-    `rows` have all table fields with the entity id that they would get as new, None if there are none; `delivered_keys` (column
-    `source_key`) are all keys of the delivery, also those of rejected rows, because a thing whose row is bad has not ended; `live` are the
-    source's believed rows.
+    `rows` have all table fields with the entity id that they would get as new, `count` of them, None if there are none;
+    `delivered_keys` (column `source_key`) are all keys of the delivery, also those of rejected rows, because a thing whose row is bad has
+    not ended; `live` are the source's believed rows.
 
     What is found is computed here and cut off from what it came from (`localCheckpoint`): each frame is used many times beyond, and a plan
     that holds the table's scan once for every use takes longer to plan than a small delivery takes to run.
     """
-    keyed = _with_known_ids(rows, live).localCheckpoint() if rows is not None else None
+    keyed = _with_known_ids(rows, live, count).localCheckpoint() if rows is not None else None
     if not full:
         return Identified(None if keyed is None else _restamped(keyed), None, None)
     open_rows = live.where("valid_to_at is null and valid_from_at < timestamp'" + edition_at + "'")
@@ -56,12 +57,12 @@ def identify(
     return Identified(_restamped(renamed), vanished.join(kept, "entity_id", "left_anti").select("stamp_id"), links)
 
 
-def _with_known_ids(rows: DataFrame, live: DataFrame) -> DataFrame:
+def _with_known_ids(rows: DataFrame, live: DataFrame, count: int) -> DataFrame:
     """Add `is_known` and take over the entity that bore the source key last."""
     newest = Window.partitionBy("source_key").orderBy(F.col("valid_to_at").isNull().desc(), F.col("valid_from_at").desc(), "entity_id")
     bearers = (
         live.select("source_key", "entity_id", "valid_from_at", "valid_to_at")
-        .join(rows.select("source_key"), "source_key", "left_semi")
+        .join(few(rows.select("source_key"), count), "source_key", "left_semi")
         .withColumn("rank", F.row_number().over(newest))
         .where("rank = 1")
         .select("source_key", F.col("entity_id").alias("known_id"))

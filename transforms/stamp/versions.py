@@ -22,6 +22,7 @@ from pyspark.sql import functions as F
 from transforms.entity.identity import stamp_id_sql
 
 END, CORRECT, INSERT, UNCHANGED, REKEY = "end", "correct", "insert", "unchanged", "rekey"
+FEW_ROWS = 200_000  # about 50 MB of keys and hashes in memory
 # Of a row of `decide`: late news cuts a version that had ended already.
 IS_SHORTENED = f"(decision = '{END}' and old_to is not null)"
 
@@ -42,24 +43,34 @@ class Instants:
         return F.lit(self.recorded_at).cast("timestamp")
 
 
-def changed_keys(rows: DataFrame, live: DataFrame) -> DataFrame:
-    """Return the `source_key` of rows whose content is not that of the open version which bears their key (rule 1); shuffles keys only."""
-    opened = live.where("valid_to_at is null").select("source_key", "row_hash")
-    return rows.select("source_key", "row_hash").join(opened, ["source_key", "row_hash"], "left_anti").select("source_key")
+def changed_keys(rows: DataFrame, live: DataFrame, count: int) -> DataFrame:
+    """Return the `source_key` of rows whose content is not that of the open version which bears their key (rule 1); shuffles keys only.
+
+    `count` is the number of the rows: where they are few, the table is only streamed past them.
+    """
+    pair = ["source_key", "row_hash"]
+    delivered = rows.select(*pair)
+    opened = live.where("valid_to_at is null").select(*pair).join(few(delivered, count), pair, "left_semi")
+    return delivered.join(opened, pair, "left_anti").select("source_key")
 
 
-def decide(incoming: DataFrame, live: DataFrame, instants: Instants) -> DataFrame:
+def few(frame: DataFrame, count: int) -> DataFrame:
+    """Return a frame of `count` narrow rows with the hint to broadcast it where they are few, which Spark often cannot know."""
+    return F.broadcast(frame) if count <= FEW_ROWS else frame
+
+
+def decide(incoming: DataFrame, live: DataFrame, instants: Instants, count: int = 0) -> DataFrame:
     """Return one row per incoming entity: `entity_id, effective_from, effective_to, decision, old_stamp_id, old_from, old_to, old_closed`.
 
-    `incoming` has `entity_id, source_key, valid_from_at, row_hash`, one row per entity; `live` (believed rows) has these, `stamp_id` and
-    `valid_to_at`.
+    `incoming` has `entity_id, source_key, valid_from_at, row_hash`, one row per entity, `count` of them if known; `live` (believed rows)
+    has these, `stamp_id` and `valid_to_at`.
     """
     news = incoming.select(
         "entity_id", F.col("source_key").alias("new_key"), F.col("valid_from_at").alias("new_from"), F.col("row_hash").alias("new_hash")
     )
     old = live.select("entity_id", F.struct("valid_from_at", "valid_to_at", "stamp_id", "row_hash", "source_key").alias("old"))
     gathered = (
-        old.join(F.broadcast(news.select("entity_id")), "entity_id", "left_semi")
+        old.join(few(news.select("entity_id"), count), "entity_id", "left_semi")
         .join(news, "entity_id", "right")
         .groupBy("entity_id", "new_key", "new_from", "new_hash")
         .agg(F.array_sort(F.collect_list("old")).alias("versions"))
