@@ -79,8 +79,8 @@ def test_marts_of_a_lake_on_an_object_store_are_the_same(tmp_path: Path, monkeyp
     server.start()
     try:
         endpoint = "http://{}:{}".format(*server.get_host_and_port())
-        boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket="city")
-        lake = Lake("s3a://city/lake", Settings(lake="s3a://city/lake", s3_endpoint=endpoint))
+        boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket="marts")
+        lake = Lake("s3a://marts/lake", Settings(lake="s3a://marts/lake", s3_endpoint=endpoint))
         put(lake, FIRM, [{"division_code": "330106000000", "source_name": "register", "security_label": "public"}])
         firms = next(m for m in computed(lake, contracts()) if m.contract.name == "mart.thematic__firm_profile")
         assert [row["firm_count"] for row in firms.rows.to_pylist()] == [1]
