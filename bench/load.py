@@ -25,7 +25,8 @@ from pyspark.sql import functions as F
 from jobs.frames import Screening, Target, screen
 from jobs.load import merged
 from sanyu.lake import Lake
-from sanyu.lake.write import DeltaWriter, Outcome, Write
+from sanyu.lake.commit import Outcome, Write
+from sanyu.lake.write import DeltaWriter
 from sanyu.session import spark_session
 from sanyu.settings import Settings
 from schemas.basemap.building import CONTRACT

@@ -49,7 +49,7 @@ class Bench:
         self._runs = 0
 
     def put(self, name: str, x: Any, y: Any, more: Mapping[str, Any], at: Any = None) -> None:
-        """Write points (EPSG:4549) as a table of the lake with its stamp, where it is not there yet."""
+        """Write points (EPSG:4549) as a table of the lake with its stamp and in its layout, where it is not there yet."""
         layer, _, rest = name.partition(".")
         path = f"{self.root}/{layer}/{rest.replace('__', '/')}"
         if Path(path).exists():
@@ -69,7 +69,7 @@ class Bench:
             **{name: pa.array(values) for name, values in more.items()},
             "geom": pa.array(shapely.to_wkb(shapely.points(lon, lat), flavor="iso"), pa.binary()),
         }
-        write_deltalake(path, pa.table(columns))
+        write_deltalake(path, pa.table(columns).sort_by("cell"))
 
     def mine(self, tool: str, table: str, parameters: Mapping[str, Any]) -> MineReport:
         """Run the job."""

@@ -176,8 +176,8 @@ class _Job:
         return counts
 
     def _write(self, name: str, target: str, rows: pa.Table | DataFrame, count: int, batch: str) -> None:
-        from jobs.mined import stamped
-        from sanyu.lake.write import Write
+        from jobs.mined import commit
+        from sanyu.lake.commit import Write
 
         contract = find_contract(target)
         lake = self.loading.lake
@@ -185,13 +185,7 @@ class _Job:
             return
         source = f"geocode_{name.replace('.', '_')}"
         write = Write(source, batch, self.loading.run_id, sequence(lake.store, f"{source}_{contract.entity}", batch), contract.version)
-        spark = self.loading.spark()
-        frame = spark.createDataFrame(rows) if isinstance(rows, pa.Table) else rows
-        ready = stamped(frame, contract, write, self.loading.recorded_at, {}, None).persist()
-        try:
-            lake.writer(spark).commit_facts(contract, ready, write, count=count)
-        finally:
-            ready.unpersist()
+        commit(self.loading, contract, rows, write)
 
 
 def answered(engine: AddressEngine, rows: pa.Table) -> pa.Table:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from jobs.frames import Screening, Target
-    from sanyu.lake.write import DeltaWriter, Outcome, Write
+    from sanyu.lake.commit import Outcome, Write
+    from sanyu.lake.write import DeltaWriter
     from transforms.stamp.division import Division
     from transforms.stamp.stamp import Delivered
     from transforms.stamp.versions import Instants
@@ -109,7 +110,7 @@ class _Load:
         return self.loading.lake.writer(self.loading.spark())
 
     def write(self, contract_version: int = 1) -> Write:
-        from sanyu.lake.write import Write
+        from sanyu.lake.commit import Write
 
         return Write(self.source.name, self.landed.batch_id, self.loading.run_id, self.number, contract_version)
 

@@ -36,7 +36,7 @@ from schemas.model import Contract, SecurityLabel
 from schemas.ops import LEDGER
 
 if TYPE_CHECKING:
-    from sanyu.lake.write import Outcome
+    from sanyu.lake.commit import Outcome
 
 PROJECT = Path(importlib.util.find_spec("transforms").submodule_search_locations[0]) / "dbt"  # type: ignore[union-attr,index]
 EXTENSIONS = ("delta", "spatial", "httpfs")
@@ -271,13 +271,8 @@ def _commit(loading: Loading, made: Made) -> MartReport:
 
 
 def _written(loading: Loading, made: Made, batch: str, number: int) -> Outcome:
-    from jobs.mined import spark_frame, stamped
-    from sanyu.lake.write import Write
+    from jobs.mined import commit
+    from sanyu.lake.commit import Write
 
-    spark, mart = loading.spark(), made.contract
-    write = Write(made.source_name, batch, loading.run_id, number, mart.version)
-    ready = stamped(spark_frame(spark, made.rows), mart, write, loading.recorded_at, {}, None).persist()
-    try:
-        return loading.lake.writer(spark).commit_facts(mart, ready, write, count=made.rows.num_rows)
-    finally:
-        ready.unpersist()
+    write = Write(made.source_name, batch, loading.run_id, number, made.contract.version)
+    return commit(loading, made.contract, made.rows, write)[1]

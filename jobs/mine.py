@@ -17,6 +17,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from jobs.load import Loading
 from jobs.mine_since import RUN, Question, forget_others, keep, last_run, updated
@@ -29,9 +30,7 @@ from transforms.mining.tool import Tool, find_tool
 from transforms.mining.update import Updated
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-    from sanyu.lake.write import Write
+    from sanyu.lake.commit import Write
     from schemas.model import Contract
 
 PATTERN = "mart.mining__pattern"
@@ -99,7 +98,7 @@ def run(loading: Loading, analysis: Analysis) -> MineReport:
 
     Where the table, or what of it the question reads, is as at the last run, nothing is done and Spark is not started.
     """
-    from sanyu.lake.write import Write
+    from sanyu.lake.commit import Write
 
     tool = find_tool(analysis.tool)
     parsed = tool.parsed(analysis.parameters)
@@ -120,7 +119,7 @@ def run(loading: Loading, analysis: Analysis) -> MineReport:
     loading.progress(f"mine {tool.name}: {analysis.table}")
     started = time.monotonic()
     found = updated(loading.lake, tool, asked, question, last, changes, (contract, name)) if last is not None else "first run"
-    made = _Made.whole(question, tool, parsed, found) if isinstance(found, str) else _Made.renewed(*found)
+    made = _Made.whole(question, tool, (parsed, asked), found) if isinstance(found, str) else _Made.renewed(*found)
     made = replace(made, seconds=round(time.monotonic() - started, 3), changed=len(changes) if changes is not None else 0)
     batch = hashlib.sha256(f"{name}@{identity}@{question.version}".encode()).hexdigest()[:12]
     number = sequence(loading.lake.store, name, batch)
@@ -147,12 +146,13 @@ class _Made:
     changed: int = 0
 
     @classmethod
-    def whole(cls, question: Question, tool: Tool, parsed: Mapping[str, Any], because: str) -> _Made:
-        """Run the tool over all rows."""
-        frame, count, limit = _read(question, tool)
+    def whole(cls, question: Question, tool: Tool, parameters: tuple[Mapping[str, Any], Mapping[str, Any]], because: str) -> _Made:
+        """Run the tool over all rows; `parameters` are those that were given, and all with their defaults."""
+        parsed, asked = parameters
+        frame, beside, count, limit = _read(question, tool, asked)
         with noted() as notes:
             result = tool.function(frame, **parsed)
-            rows = _as_arrow(result) if frame_kind(result) != "spark" else result
+            rows = _as_arrow(result, beside) if frame_kind(result) != "spark" else result
         way, kept = str(notes.pop("way", Way.IN_PROCESS)), notes.pop("kept", None)
         metrics = {k: v for k, v in notes.items() if isinstance(v, int | float | str | bool) or v is None}
         metrics["in_process_limit"] = limit
@@ -165,20 +165,32 @@ class _Made:
         return cls(found.result, Way.IN_PROCESS, count, dict(found.facts), found.recomputed, found.whole, found.unit, kept=found.kept)
 
 
-def _read(question: Question, tool: Tool) -> tuple[Any, int, int]:
-    """Return the rows as pandas, or as a Spark frame where there are too many, their number, and the number from which Spark takes over."""
+def _read(question: Question, tool: Tool, asked: Mapping[str, Any]) -> tuple[Any, pa.Table | None, int, int]:
+    """Return the rows, what of them is to stand beside the result, their number, and the number from which Spark takes over.
+
+    The rows are pandas, or a Spark frame where there are too many. Of a result by rows the tool is not given what it only hands on: the
+    stamp and the geometry go around it.
+    """
     table, given = question.table, {"where": question.where, "version": question.version}
     count, limit = table.count(**given), in_process_limit(tool)
     if count >= limit:
-        return table.to_spark(question.columns, **given), count, limit
-    return table.to_arrow(question.columns, **given).to_pandas(), count, limit
+        return table.to_spark(question.columns, **given), None, count, limit
+    rows = table.to_arrow(question.columns, **given)
+    stamp = {f.name for f in STAMP} - {*PLACE, *_named(asked)} if tool.grain == "rows" else set()
+    frame = rows.select([name for name in rows.column_names if name not in stamp]).to_pandas()
+    beside = rows.select([n for n in rows.column_names if n in stamp | {"entity_id", "geom"}]) if tool.grain == "rows" else None
+    return frame, beside, count, limit
 
 
 def needed_columns(tool: Tool, asked: Mapping[str, Any], known: Sequence[str]) -> list[str]:
     """Return the columns that a tool is given: id, place, those its parameters name, and for a result by rows the rows' stamp."""
-    named = {name.strip() for value in asked.values() if isinstance(value, str) for name in value.split(",")}
-    kept = {*PLACE, *named, *({f.name for f in STAMP} if tool.grain == "rows" else ())}
+    kept = {*PLACE, *_named(asked), *({f.name for f in STAMP} if tool.grain == "rows" else ())}
     return [name for name in known if name in kept]
+
+
+def _named(asked: Mapping[str, Any]) -> set[str]:
+    """Return what the texts among the parameters could name."""
+    return {name.strip() for value in asked.values() if isinstance(value, str) for name in value.split(",")}
 
 
 def in_process_limit(tool: Tool, memory_bytes: int | None = None) -> int:
@@ -190,10 +202,18 @@ def in_process_limit(tool: Tool, memory_bytes: int | None = None) -> int:
     return min(max(memory // 4 // ROW_BYTES[tool.grain == "rows"], IN_PROCESS_ROWS), MOST_IN_PROCESS_ROWS)
 
 
-def _as_arrow(frame: Any) -> pa.Table:
+def _as_arrow(frame: Any, beside: pa.Table | None = None) -> pa.Table:
+    """Return a pandas result as Arrow, with what stands beside it: the columns of the input's rows that it doesn't have, by `entity_id`."""
     if frame_kind(frame) == "geopandas":
         frame = frame.to_crs("EPSG:4490").to_wkb(flavor="iso").rename(columns={frame.geometry.name: "geom"})
-    return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    if beside is None:
+        return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    rows = pa.Table.from_pandas(frame.drop(columns="geom", errors="ignore"), preserve_index=False).replace_schema_metadata(None)
+    place = pc.index_in(rows["entity_id"].combine_chunks(), value_set=beside["entity_id"].combine_chunks())
+    handed = beside.select([name for name in beside.column_names if name not in rows.column_names]).take(place)
+    for name in handed.column_names:
+        rows = rows.append_column(name, handed[name])
+    return rows
 
 
 @dataclass(frozen=True)
@@ -272,16 +292,7 @@ class _Writing:
 
     def _commit(self, contract: Contract, rows: Any, key: str | None, facts: dict[str, str] | None = None) -> tuple[int, int]:
         """Write the rows and return how many there are, and how many of them were not in the table as they are."""
-        from jobs.mined import spark_frame, stamped
+        from jobs.mined import commit
 
-        spark = self.loading.spark()
-        wanted = {c.name for c in contract.columns} | {f.name for f in STAMP} | {"geom"}
-        frame: DataFrame = spark_frame(spark, rows) if isinstance(rows, pa.Table) else rows
-        frame = frame.select(*(f"`{c}`" for c in frame.columns if c in wanted))
-        ready = stamped(frame, contract, self.write, self.loading.recorded_at, self.facts if facts is None else facts, key).persist()
-        try:
-            count = ready.count()
-            outcome = self.loading.lake.writer(spark).commit_facts(contract, ready, self.write, count=count, sparing=True)
-        finally:
-            ready.unpersist()
+        count, outcome = commit(self.loading, contract, rows, self.write, self.facts if facts is None else facts, key, sparing=True)
         return count, outcome.loaded

@@ -19,7 +19,8 @@ def table_properties(contract: Contract) -> dict[str, str]:
     return {
         "delta.dataSkippingStatsColumns": ",".join(indexed),
         "delta.enableChangeDataFeed": str(is_stamped).lower(),
-        "delta.enableDeletionVectors": str(is_stamped).lower(),
+        # What a job has made is replaced as a whole, and is readable, and writable without a JVM, to those that know no deletion vectors.
+        "delta.enableDeletionVectors": str(contract.layer == "core").lower(),
         "sanyu.contract": contract.name,
         "sanyu.contract_version": str(contract.version),
         "sanyu.owner": contract.owner,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
+    from sanyu.lake.facts import FactWriter
     from sanyu.lake.write import DeltaWriter
 
 LAYERS = ("raw", "core", "mart", "quarantine")
@@ -87,6 +88,12 @@ class Lake:
         from sanyu.lake.write import DeltaWriter
 
         return DeltaWriter(spark, self.store)
+
+    def fact_writer(self) -> FactWriter:
+        """Return the writer of facts that this process holds as Arrow."""
+        from sanyu.lake.facts import FactWriter
+
+        return FactWriter(self.store)
 
     def addresses(self) -> Any:
         """Return the `AddressEngine` over the lake's gazetteer, as `sanyu address build` made it last; SY-A073 where there is none."""

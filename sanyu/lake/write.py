@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 
 from delta.tables import DeltaTable
 from deltalake import DeltaTable as DeltaLog
@@ -19,49 +18,18 @@ from pyspark.sql import functions as F
 
 from quality.delta import constraints, table_properties
 from quality.spark import spark_schema
+from sanyu.lake.commit import MOST_KEYS, TARGET_FILE_BYTES, Outcome, Write
 from sanyu.lake.lease import Held, lease
 from sanyu.lake.store import Store
 from schemas.model import Contract
 from schemas.stamp import table_fields
 from transforms.stamp.versions import CORRECT, END, INSERT, IS_SHORTENED, REKEY, UNCHANGED, Instants, decide, merge_rows
 
-TARGET_FILE_BYTES = 24 << 20
-MOST_KEYS = 500  # of a sparing write: they stand one by one in the condition of the commit
 BYTES_PER_ROW = 160  # of a stamped row in Parquet, measured on buildings of five corners; only steers the number of files
 QUARANTINE_COLUMNS = (
     *("source_name", "batch_id", "run_id", "contract", "file_name", "row_number", "feature_id", "errors", "attributes", "geom"),
     *("recorded_at", "released_at", "release_note", "released_hash"),
 )
-
-
-@dataclass(frozen=True)
-class Write:
-    """One write to one table: who writes, what, and its number in the order of the source's deliveries."""
-
-    source_name: str
-    batch_id: str
-    run_id: str
-    sequence: int
-    contract_version: int = 1
-    release: str = ""  # set for quarantined rows that a person released: a write of its own beside the delivery's
-
-    @property
-    def app_id(self) -> str:
-        return f"sanyu/{self.source_name}{f'/release/{self.release}' if self.release else ''}"
-
-    @property
-    def metadata(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a write did: rows by what became of them, and the Delta version after it (the one before, if nothing changed)."""
-
-    loaded: int = 0
-    unchanged: int = 0
-    closed: int = 0
-    version: int | None = None
 
 
 class DeltaWriter:

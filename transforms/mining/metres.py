@@ -20,6 +20,7 @@ from schemas.messages import SanyuError
 from transforms.mining.frames import canonical, collect, column_names, frame_kind, id_column_of
 from transforms.space.coords import transform, transform_geometries
 from transforms.space.crs import crs_of, geographic_of, metric_crs
+from transforms.space.wkb import point_coordinates
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -58,7 +59,7 @@ def with_metres(df: DataFrame, crs: str | None = None, id_column: str | None = N
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         for batch in batches:
-            x, y = _projected(pa.Table.from_batches([batch]), where, target)
+            x, y = _projected(*_lonlat(pa.Table.from_batches([batch]), where), target)
             yield batch.append_column(XY[0], pa.array(x)).append_column(XY[1], pa.array(y))
 
     return _checked(df.mapInArrow(run, added), id_column)
@@ -188,8 +189,11 @@ def lonlat(table: pa.Table, where: tuple[str, ...]) -> tuple[Floats, Floats]:
 
 
 def _lonlat(table: pa.Table, where: tuple[str, ...]) -> tuple[Floats, Floats, Any]:
-    """Return degrees of all rows (NaN where there is no place), and the geometries where the rows have them."""
+    """Return degrees of all rows (NaN where there is no place), and the geometries where the rows have others than points."""
     if where == ("geom",):
+        plain = point_coordinates(table.column("geom"))
+        if plain is not None:
+            return *plain, None
         found = shapely.from_wkb(table.column("geom").to_numpy(zero_copy_only=False))
         bounds = shapely.bounds(found).reshape(-1, 4)
         return (bounds[:, 0] + bounds[:, 2]) / 2, (bounds[:, 1] + bounds[:, 3]) / 2, found
@@ -197,8 +201,7 @@ def _lonlat(table: pa.Table, where: tuple[str, ...]) -> tuple[Floats, Floats, An
     return np.asarray(lon, dtype=np.float64), np.asarray(lat, dtype=np.float64), None
 
 
-def _projected(table: pa.Table, where: tuple[str, ...], target: str) -> tuple[Floats, Floats]:
-    lon, lat, found = _lonlat(table, where)
+def _projected(lon: Floats, lat: Floats, found: Any, target: str) -> tuple[Floats, Floats]:
     if found is None or (shapely.get_type_id(found) == 0).all():
         x, y = transform(lon, lat, LAKE_CRS, target)
         return x, y
@@ -206,9 +209,9 @@ def _projected(table: pa.Table, where: tuple[str, ...], target: str) -> tuple[Fl
 
 
 def _in_metres(table: pa.Table, where: tuple[str, ...], crs: str | None, columns: Sequence[str]) -> pa.Table:
-    lon, lat, _ = _lonlat(table, where)
+    lon, lat, found = _lonlat(table, where)
     known = np.isfinite(lon) & np.isfinite(lat)
-    x, y = _projected(table, where, crs or belt(lon[known], lat[known]))
+    x, y = _projected(lon, lat, found, crs or belt(lon[known], lat[known]))
     return pa.table([table.column("id"), pa.array(x), pa.array(y), *(table.column(c) for c in columns)], names=["id", *XY, *columns])
 
 

@@ -64,10 +64,11 @@ def test_statistics_are_never_kept_for_geometry_or_attributes() -> None:
     assert set(table_properties(ALL[-1])["delta.dataSkippingStatsColumns"].split(",")) <= set(spark_schema(ALL[-1]).names)
 
 
-def test_core_and_mart_have_change_feed_and_deletion_vectors_and_raw_has_neither() -> None:
+def test_core_has_change_feed_and_deletion_vectors_a_mart_only_the_feed_and_raw_has_neither() -> None:
     for contract in ALL:
         told = table_properties(contract)
-        assert told["delta.enableChangeDataFeed"] == told["delta.enableDeletionVectors"] == ("false" if contract.layer == "raw" else "true")
+        assert told["delta.enableChangeDataFeed"] == ("false" if contract.layer == "raw" else "true")
+        assert told["delta.enableDeletionVectors"] == ("true" if contract.layer == "core" else "false")
         assert told["sanyu.contract"] == contract.name
 
 
