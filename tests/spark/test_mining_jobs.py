@@ -16,10 +16,12 @@ import shapely
 from jobs.chain import run as run_chain
 from jobs.load import Loading
 from jobs.mine import Analysis, run
+from jobs.mined import commit
 from sanyu.lake import Lake
+from sanyu.lake.commit import Write
 from sanyu.settings import Settings
 from schemas.messages import SanyuError
-from schemas.registry import contracts
+from schemas.registry import contracts, find_contract
 from transforms.mining.tool import find_tool
 
 if TYPE_CHECKING:
@@ -218,3 +220,24 @@ def test_after_changes_only_what_they_touch_is_computed_and_the_result_is_that_o
     register.end(10)  # it has ended already: no row that the question reads is another
     assert run(loading(91, no_spark=True), asked[0]).state == "unchanged"
     assert len(lake.store.keys("mining")) == 1
+
+
+def test_rows_of_spark_and_of_this_process_are_the_same_rows(loading: Callable[[], Loading]) -> None:
+    contract = find_contract("mart.mining__density")
+    at = shapely.to_wkb(shapely.points([[120.0 + i / 100, 30.0] for i in range(20)]), flavor="iso")
+    count = pa.array([float(i) for i in range(20)])
+    rows = pa.table({"density_km2": count, "geom": pa.array(at, pa.binary())})
+
+    def write(number: int, source: str = "mine_kde_1") -> Write:
+        return Write(source, f"batch-{number}", "run", number)
+
+    job, spark = loading(), loading().spark()
+    first = commit(job, contract, rows, write(1), {"tool_name": "kde"})[1]
+    assert (first.loaded, first.version) == (20, 2)  # made, constrained, written
+    again = commit(job, contract, spark.createDataFrame(rows).repartition(3), write(2), {"tool_name": "kde"})[1]
+    assert (again.unchanged, again.version) == (20, 2)
+    other = commit(job, contract, spark.createDataFrame(rows.slice(0, 5)), write(3), {"tool_name": "kde"})[1]
+    assert (other.loaded, other.closed, other.version) == (5, 15, 3)
+    last = commit(job, contract, rows.slice(0, 6), write(4), {"tool_name": "kde"}, sparing=True)[1]
+    assert (last.loaded, last.unchanged) == (1, 5)
+    assert job.lake.table(contract.name).count() == job.lake.table(contract.name).to_spark().count() == 6
