@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sanyu.lake import Lake
@@ -34,6 +35,7 @@ from schemas.model import Contract, SecurityLabel
 from schemas.source import Source
 
 if TYPE_CHECKING:
+    from deltalake import DeltaTable
     from pyspark.sql import DataFrame
 
     from sanyu.settings import Settings
@@ -43,6 +45,8 @@ FILE_BYTES = 32 << 20  # between 16 and 64 MB
 RELEASE_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 LABELS = tuple(SecurityLabel)  # from the least secret
 PART_TYPE = "name string, rows long, size long, sha256 string, stats string"
+SMALL_ROWS = 500_000  # written by this process: a Spark job for each table costs more than its rows
+PartWriter = Callable[..., Iterator[Part]]
 Progress = Callable[[str, int, int], None]  # table, how many tables are done, how many there are
 
 
@@ -149,11 +153,14 @@ def _input(lake: Lake, contract: Contract, edition: SecurityLabel, lineage: Line
 
 def _stored(lake: Lake, key: str, version: int) -> tuple[int, int]:
     """Return bytes and rows, history included, of a table's files at a version."""
+    actions = pa.table(_log(lake, key, version).get_add_actions(flatten=True))
+    return sum(actions["size_bytes"].to_pylist()), sum(n or 0 for n in actions["num_records"].to_pylist())
+
+
+def _log(lake: Lake, key: str, version: int) -> DeltaTable:
     from deltalake import DeltaTable
 
-    table = DeltaTable(lake.store.uri(key, "s3"), version=version, storage_options=lake.store.storage_options() or None)
-    actions = pa.table(table.get_add_actions(flatten=True))
-    return sum(actions["size_bytes"].to_pylist()), sum(n or 0 for n in actions["num_records"].to_pylist())
+    return DeltaTable(lake.store.uri(key, "s3"), version=version, storage_options=lake.store.storage_options() or None)
 
 
 def _allowed(edition: SecurityLabel) -> tuple[str, ...]:
@@ -206,11 +213,14 @@ def _publish_table(lake: Lake, table: Input, edition: SecurityLabel, release_id:
     contract = table.contract
     path = f"{ROOT}/{release_id}/{contract.domain}/{contract.entity}"
     labels = ", ".join(f"'{label}'" for label in _allowed(edition))
-    frame = lake.table(contract.name).to_spark(version=table.delta_version, where=f"security_label IN ({labels})")
-    schema = _arrow_schema(frame)
-    parts = _written(_laid_out(frame, contract, table), lake.settings, lake.url, path, schema)
-    if not parts:
-        parts = list(_part_writer(lake.settings, lake.url, path, schema)(0, (), keep_empty=True))
+    asked: dict[str, Any] = {"version": table.delta_version, "where": f"security_label IN ({labels})"}
+    schema = _arrow_schema(lake, contract, table.delta_version)
+    write = _part_writer(lake.settings, lake.url, path, schema)
+    if table.rows <= SMALL_ROWS:
+        parts = list(_written_here(lake.table(contract.name).to_arrow(**asked), contract, table, write))
+    else:
+        parts = _written_by_workers(_ranged(lake.table(contract.name).to_spark(**asked), contract, table), write)
+    parts = parts or list(write(0, (), keep_empty=True))
     parts.sort(key=lambda part: part.name)
     write_log(lake.store, path, contract, schema, parts, modified=table.committed_at)
     stored = _stored(lake, path, 0)[1]
@@ -234,16 +244,28 @@ def _publish_table(lake: Lake, table: Input, edition: SecurityLabel, release_id:
     )
 
 
-def _laid_out(frame: DataFrame, contract: Contract, table: Input) -> DataFrame:
-    """Cut the rows into files along the Hilbert key, in one order for one content."""
-    files = max(1, math.ceil(table.rows * table.row_bytes / FILE_BYTES))
-    order = ("cell", "stamp_id") if contract.geometry else ("entity_id", "stamp_id")
-    return frame.repartitionByRange(files, order[0]).sortWithinPartitions(*order)
+def _file_count(table: Input) -> int:
+    return max(1, math.ceil(table.rows * table.row_bytes / FILE_BYTES))
 
 
-def _written(frame: DataFrame, settings: Settings, url: str, path: str, schema: pa.Schema) -> list[Part]:
-    write = _part_writer(settings, url, path, schema)
+def _order(contract: Contract) -> tuple[str, str]:
+    """Return the columns by which rows lie: along the Hilbert key where they have a place, in one order for one content."""
+    return ("cell", "stamp_id") if contract.geometry else ("entity_id", "stamp_id")
 
+
+def _written_here(rows: pa.Table, contract: Contract, table: Input, write: PartWriter) -> Iterator[Part]:
+    """Write a table that this process can hold, without Spark."""
+    order = pc.sort_indices(rows, sort_keys=[(name, "ascending", "at_start") for name in _order(contract)])
+    size = -(-rows.num_rows // _file_count(table)) or 1
+    for number, start in enumerate(range(0, rows.num_rows, size)):
+        yield from write(number, rows.take(order.slice(start, size)).to_batches())
+
+
+def _ranged(frame: DataFrame, contract: Contract, table: Input) -> DataFrame:
+    return frame.repartitionByRange(_file_count(table), _order(contract)[0]).sortWithinPartitions(*_order(contract))
+
+
+def _written_by_workers(frame: DataFrame, write: PartWriter) -> list[Part]:
     def task(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         from pyspark import TaskContext
 
@@ -255,7 +277,7 @@ def _written(frame: DataFrame, settings: Settings, url: str, path: str, schema: 
     return [Part(**row.asDict()) for row in frame.mapInArrow(task, PART_TYPE).collect()]
 
 
-def _part_writer(settings: Settings, url: str, path: str, schema: pa.Schema) -> Callable[..., Iterator[Part]]:
+def _part_writer(settings: Settings, url: str, path: str, schema: pa.Schema) -> PartWriter:
     """Return what writes one partition; the store is opened where it runs, so that no key travels. A retried task writes the same name."""
 
     def write(number: int, batches: Iterable[pa.RecordBatch], keep_empty: bool = False) -> Iterator[Part]:
@@ -270,10 +292,10 @@ def _part_writer(settings: Settings, url: str, path: str, schema: pa.Schema) -> 
     return write
 
 
-def _arrow_schema(frame: DataFrame) -> pa.Schema:
-    from pyspark.sql.pandas.types import to_arrow_schema
-
-    return pa.schema([field.remove_metadata() for field in to_arrow_schema(frame.schema, timestamp_utc=True)])
+def _arrow_schema(lake: Lake, contract: Contract, version: int) -> pa.Schema:
+    """Return names and Arrow types of a table's columns at a version, from its log."""
+    schema = pa.schema(_log(lake, contract.path, version).schema().to_arrow())
+    return pa.schema([field.remove_metadata() for field in schema])
 
 
 def _log_parts(lake: Lake, path: str) -> tuple[Part, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 from datetime import UTC, datetime
@@ -152,6 +153,15 @@ def test_five_engines_read_the_same_rows_from_the_same_files(published: Release,
     assert rows(delta) == expected
     sedona = spark.read.format("geoparquet").load(str(folder)).selectExpr("entity_id", "ST_AsText(geom)").where("geom is not null").count()
     assert sedona == 4
+
+
+def test_spark_s_workers_write_the_same_bytes_as_this_process(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = publish(lake, [PARK, FIRM], SOURCES, release_id="here")
+    monkeypatch.setattr(importlib.import_module("sanyu.serve.publish"), "SMALL_ROWS", 0)
+    there = publish(lake, [PARK, FIRM], SOURCES, release_id="there")
+    assert [[(f.name, f.rows, f.sha256) for f in t.files] for t in here.tables] == [
+        [(f.name, f.rows, f.sha256) for f in t.files] for t in there.tables
+    ]
 
 
 def test_instants_keep_their_value_and_zone_in_every_engine(published: Release, lake: Lake, spark: SparkSession) -> None:
