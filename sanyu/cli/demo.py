@@ -18,9 +18,11 @@ from rich.status import Status
 from jobs.context import Context
 from jobs.report import report_key
 from sanyu.cli import show
+from sanyu.cli.mine import planted, show_planted
 from sanyu.demo.airflow import LocalAirflow, RunEvent
 from sanyu.demo.city import generate
 from sanyu.demo.score import Score, score
+from schemas.chain import load_chains
 from schemas.messages import SanyuError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,19 +78,22 @@ def run_demo(options: Mapping[str, Any], city: str, data: str | None, *, keep_ai
     with console.status("…") as status:
         demo = Demo(context, folder.name, console, status, time.monotonic())
         editions = _first_editions(work) if generated else (None,)
-        # Geocoding and chains wait to be switched on: each would be a Spark session beside the release's.
-        home = WORK / "airflow" / folder.name
-        with LocalAirflow(context.settings, home, ROOT / "dags", only=(LOAD, RELEASE)) as airflow, _progress(demo):
+        chains = _chains(folder.name)
+        # Geocoding waits to be switched on: it would be a Spark session beside the release's.
+        home, dags = WORK / "airflow" / folder.name, (LOAD, RELEASE, *(f"chain_{name}" for name in chains))
+        with LocalAirflow(context.settings, home, ROOT / "dags", only=dags) as airflow, _progress(demo):
             demo.say(f"Airflow is up at {airflow.url}")
             scores: dict[int, Score] = {}
             for edition in editions:
                 if edition:
                     _deliver(demo, work, edition)
-                _load(demo, airflow)
+                is_changed = _load(demo, airflow)
+                if edition == editions[-1]:
+                    _mine(demo, airflow, chains, again=is_changed)
                 if generated:  # each edition while it is the newest: tables of facts keep no history
                     scores[edition or 2] = score(context.lake, work / "truth" / str(edition or 2))
             status.stop()
-            code = _summary(demo, scores)
+            code = _summary(demo, scores, chains)
             if keep_airflow:
                 _wait(console, airflow)
     return code
@@ -115,8 +120,25 @@ def _deliver(demo: Demo, work: Path, edition: Literal[1, 2]) -> None:
     demo.say(f"demo city, edition {edition}, is delivered to {work / 'data'}")
 
 
-def _load(demo: Demo, airflow: LocalAirflow) -> None:
-    """Run the city's DAG, and wait for the release that its changes bring about."""
+def _chains(city: str) -> tuple[str, ...]:
+    """Return the chains that are of this city, but for those that run by partition."""
+    return tuple(chain.name for chain in load_chains(ROOT / "chains").values() if chain.city == city and chain.partition is None)
+
+
+def _mine(demo: Demo, airflow: LocalAirflow, chains: tuple[str, ...], *, again: bool) -> None:
+    """Run the city's chains, where its tables have changed or a chain's page is not there."""
+    for name in chains:
+        if again or not demo.context.lake.store.exists(_page(name)):
+            airflow.trigger(f"chain_{name}")
+            airflow.follow([f"chain_{name}"], demo.event)
+
+
+def _page(chain: str) -> str:
+    return f"chain/{chain}/index.html"
+
+
+def _load(demo: Demo, airflow: LocalAirflow) -> bool:
+    """Run the city's DAG, wait for the release that its changes bring about, and tell whether there were any."""
     before = _release_runs(airflow)
     run_id = airflow.trigger(LOAD)
     airflow.follow([LOAD], demo.event)
@@ -124,11 +146,12 @@ def _load(demo: Demo, airflow: LocalAirflow) -> None:
     reports = json.loads(report) if report else []
     if not any(t["loaded"] or t["closed"] for r in reports for t in r["targets"]):
         demo.say("nothing changed: every delivery is in the lake already")
-        return
+        return False
     deadline = time.monotonic() + RELEASE_PATIENCE_S
     while _release_runs(airflow) == before and time.monotonic() < deadline:
         time.sleep(1)
     airflow.follow([RELEASE], demo.event)
+    return True
 
 
 def _release_runs(airflow: LocalAirflow) -> int:
@@ -156,8 +179,8 @@ def _progress(demo: Demo) -> Iterator[None]:
         thread.join()
 
 
-def _summary(demo: Demo, scores: Mapping[int, Score]) -> int:
-    """Print the ledger, the score where the truth is known, and where to look."""
+def _summary(demo: Demo, scores: Mapping[int, Score], chains: tuple[str, ...]) -> int:
+    """Print the ledger, the scores where the truth is known, and where to look."""
     from sanyu.serve.release import current
 
     context, console = demo.context, demo.console
@@ -172,6 +195,9 @@ def _summary(demo: Demo, scores: Mapping[int, Score]) -> int:
         console.print(f"\n[bold]score against the planted truth, edition {edition}[/]")
         show.table(None, ("measure", "found", "expected", "figure", ""), found.rows())
         code = code if found.passed else 3
+    if scores and chains:
+        console.print()
+        show_planted(planted(context, WORK / "demo-city" / "truth" / "2"))
     release = current(context.lake)
     lake = Path(context.settings.lake)
     console.print()
@@ -180,10 +206,9 @@ def _summary(demo: Demo, scores: Mapping[int, Score]) -> int:
         console.print(f"map         {lake / release.path / 'map.html'}", soft_wrap=True)
     console.print(f"Data Docs   {lake / 'quality' / 'index.html'}", soft_wrap=True)
     console.print(f"lake        {lake}   (sanyu --lake {lake} tables)", soft_wrap=True)
-    if scores:
-        truth = WORK / "demo-city" / "truth" / "2"
-        asked = f"sanyu --lake {lake} --sources {context.settings.sources_dir} chain run event_evolution --truth {truth}"
-        console.print(f"hot spots   {asked}   (a minute: precision and recall of the planted ones)", soft_wrap=True)
+    for name in chains:
+        if context.lake.store.exists(_page(name)):
+            console.print(f"{'chain':<11} {lake / _page(name)}", soft_wrap=True)
     console.print(f"took        {time.monotonic() - demo.started:.0f} s")
     return code
 

@@ -98,7 +98,7 @@ def run_chain(
     context: Context = ctx.obj
     with show.console.status("…") as status:
         report = run(context.loading(status.update), name, only=step, partition=partition)
-    scores = _planted(context, truth) if truth else []
+    scores = planted(context, truth) if truth else []
     if json:
         show.dump(report.as_dict() | ({"planted": scores} if truth else {}))
         return
@@ -108,21 +108,26 @@ def run_chain(
     ]
     heads = ("step", "tool", "rows in", "rows out", "written", "patterns", "s", "state", "recomputed")
     show.table(f"{report.chain}", heads, rows, right=heads[2:7])
-    if scores:
-        columns = tuple(scores[0])
-        shown = [tuple(f"{v:.1%}" if isinstance(v, float) else f"{v}" for v in row.values()) for row in scores]
-        show.table("planted hot spots", columns, shown, right=columns[1:])
+    show_planted(scores)
     if report.page:
         show.console.print(f"page: {report.page}", soft_wrap=True)
 
 
-def _planted(context: Context, truth: Path) -> list[dict[str, Any]]:
-    """Return precision and recall of each planted kind."""
+def planted(context: Context, truth: Path) -> list[dict[str, Any]]:
+    """Return precision and recall of each planted kind of hot spot in the demo city's events."""
     from sanyu.demo.events import score_of_lake
     from sanyu.demo.view import load_truth
 
     scores: list[dict[str, Any]] = score_of_lake(context.lake, load_truth(truth)[0]["hot_spots"]).to_dict("records")
     return scores
+
+
+def show_planted(scores: list[dict[str, Any]]) -> None:
+    """Print what `planted` has found."""
+    if scores:
+        columns = tuple(scores[0])
+        shown = [tuple(f"{v:.1%}" if isinstance(v, float) else f"{v}" for v in row.values()) for row in scores]
+        show.table("planted hot spots", columns, shown, right=columns[1:])
 
 
 def options(arguments: list[str], tool: str) -> dict[str, Any]:
