@@ -72,6 +72,15 @@ def test_rows_of_one_source_are_replaced_and_those_of_others_stay(lake: Lake) ->
     ]
 
 
+def test_a_source_that_finds_nothing_any_more_has_no_rows(lake: Lake) -> None:
+    commit(lake, [7.0], source="mine_moran_2")
+    assert commit(lake, []).loaded == 0
+    commit(lake, [1.0, 2.0], 2)
+    outcome = commit(lake, [], 3)
+    assert (outcome.loaded, outcome.closed) == (0, 2)
+    assert [row[0] for row in content(lake)] == ["mine_moran_2"]
+
+
 def test_a_sparing_write_leaves_equal_rows_their_batch(lake: Lake) -> None:
     commit(lake, [1.0, 2.0, 3.0])
     outcome = commit(lake, [1.0, 2.5], 2, sparing=True)
