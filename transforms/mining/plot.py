@@ -18,6 +18,7 @@ _PICTURES = {
     "part": "parts",
     "trend_sign": "trends",
     "density_km2": "density",
+    "density_km": "streets",
     "log_likelihood_ratio": "cylinders",
     "l_m": "envelope",
     "row_count": "counts",
@@ -28,7 +29,8 @@ def plot(result: Any, *, title: str = "", size: float = 7.0, backdrop: Any = Non
     """Return a figure of a tool's result (a frame of any kind, or an object with `plot`); SY-N028 where there is nothing to draw.
 
     Local statistics: patterns and q-values. Hot spots: categories. Clusters and parts: their rows. Trends: the slope of cells that rise
-    or fall. Densities: the grid. Scan: the cylinders with period and p-value. Ripley: L(r) − r in its envelope. Counts: the cells.
+    or fall. Densities: the grid, or the streets. Scan: the cylinders with period and p-value. Ripley: L(r) − r in its envelope. Counts:
+    the cells.
     `backdrop`, a GeoDataFrame, gives outlines to maps.
     """
     if not hasattr(result, "columns"):
@@ -47,8 +49,7 @@ def plot(result: Any, *, title: str = "", size: float = 7.0, backdrop: Any = Non
         about: dict[str, Any] = {"title": title, "size": size, "backdrop": backdrop}
         if kind == "local":
             return plot_local(places, **about)
-        drawn = {"clusters": plot_clusters, "trends": plot_trends, "cylinders": plot_cylinders, "counts": plot_counts}.get(kind, plot_map)
-        return drawn(places, **about)
+        return _MAPS.get(kind, plot_map)(places, **about)
 
 
 def plot_clusters(frame: Any, *, title: str = "", size: float = 7.0, backdrop: Any = None) -> Any:
@@ -154,6 +155,22 @@ def plot_density(frame: Any, *, title: str = "", size: float = 7.0) -> Any:
     return figure
 
 
+def plot_streets(frame: Any, *, title: str = "", size: float = 7.0, backdrop: Any = None) -> Any:
+    """Return a figure of lixels by their density along the street, the densest on top; the colours reach to the 99th percentile."""
+    figure, (axes,) = map_figure(frame, 1, size)
+    ordered = frame.sort_values("density_km", kind="stable")
+    values = ordered["density_km"].to_numpy(dtype=float)
+    top = float(np.quantile(values, 0.99)) if len(values) else 1.0
+    key: dict[str, Any] = {"label": "rows per km of street", "orientation": "horizontal", "shrink": 0.6, "pad": 0.03}
+    key["extend"] = "max" if len(values) and values[-1] > top else "neither"
+    if len(values):
+        ordered.plot(ax=axes, column="density_km", cmap="inferno_r", vmin=0, vmax=top, linewidth=1.5, legend=True, legend_kwds=key)
+    bandwidth = f", bandwidth {frame['bandwidth_m'].iloc[0]:,.0f} m" if len(frame) else ""
+    axes.set_title(title or f"Density along streets{bandwidth}")
+    framed(axes, frame, backdrop)
+    return figure
+
+
 def plot_envelope(result: Any, *, title: str = "", size: float = 7.0) -> Any:
     """Return a figure of L(r) − r with the envelope of random patterns and the p-value of the test over all distances."""
     from matplotlib.figure import Figure
@@ -170,3 +187,6 @@ def plot_envelope(result: Any, *, title: str = "", size: float = 7.0) -> Any:
     axes.set(xlabel="distance r (m)", ylabel="L(r) − r (m)", title=title or "Ripley's L: above the band clustered, below it even")
     axes.legend(frameon=False)
     return figure
+
+
+_MAPS = {"clusters": plot_clusters, "trends": plot_trends, "cylinders": plot_cylinders, "counts": plot_counts, "streets": plot_streets}
