@@ -24,9 +24,10 @@ NAME = "network_kde"
 SPLITS = ("discontinuous", "continuous")
 ROADS = "core.basemap__road_segment"
 GAUSSIAN_REACH = 4.0  # bandwidths; the kernel is scaled to hold its whole mass within
-LEAST_TAIL = 1e-6  # of a row: what a path has still to give when it is left; reported as `cut_count`
 MOST_LIXELS = 50_000_000
-MOST_STEPS = 5_000_000_000
+MOST_CELLS = 1 << 25  # of a bin and a half of an edge, 16 bytes each
+LEAST_BINS, MOST_BINS = 64, 512
+WORST_GAP, WORST_DIP = 1e-4, 1e-3  # what the continuous kernel may miss of the mass, and go below 0, of the peak
 
 
 @tool(
@@ -74,28 +75,33 @@ def network_kde(
     if not len(event):
         raise SanyuError("SY-N041", tool=NAME, snap_m=snap_m, count=table.num_rows)
     lixels = lixels_of(net, lixel_m)
-    values, lost, cut = density(lixels, edge, at, w[event], bandwidth_m, kernel, is_continuous=split == "continuous")
-    note(row_count=len(event), dropped_count=table.num_rows - len(event), lost_count=lost, cut_count=cut)
+    values, lost = density(lixels, edge, at, w[event], bandwidth_m, kernel, is_continuous=split == "continuous")
+    note(row_count=len(event), dropped_count=table.num_rows - len(event), lost_count=lost)
     note(edge_count=len(net.row), node_count=len(net.out_from) - 1, network_km=float(net.length_m.sum()) / 1000, lixel_count=len(values))
     return like(frame, _table(lixels, values, bandwidth_m), geometry="geom", crs=LAKE_CRS)
 
 
 def density(
     lixels: Lixels, edge: Any, at: Any, weight: Any, bandwidth_m: float, kernel: Kernel = "quartic", *, is_continuous: bool = False
-) -> tuple[Any, float, float]:
-    """Return the mean density of every lixel per metre, for rows `at` metres along `edge`, and the weight left out, twice.
+) -> tuple[Any, float]:
+    """Return the mean density of every lixel per metre, for rows `at` metres along `edge`, and the weight lost over dead ends.
 
-    First what the discontinuous kernel loses over dead ends, then that of paths left before their end (`LEAST_TAIL`). Lixels' density times
-    length, and these two, add up to the weights. SY-N042 where the paths are too many.
+    Lixels' density times length, and what is lost, add up to the weights. Time and memory grow with the edges, not with rows or paths.
+    SY-N042 where what the continuous kernel adds and takes away is too much to cancel.
     """
     net = lixels.network
-    out = np.zeros(len(lixels.edge))
+    w = np.asarray(weight, np.float64)
+    halves = 2 * len(net.row) * (2 if is_continuous or (w < 0).any() else 1)
+    bins = min(max(MOST_CELLS // halves, LEAST_BINS), MOST_BINS)
+    out, state = np.zeros(len(lixels.edge)), (np.zeros((bins, halves)), np.zeros((bins, halves)))
     streets = (net.length_m, lixels.first, lixels.count, net.ends.ravel(), net.out, net.out_from)
-    events = (np.asarray(edge, np.int64), np.asarray(at, np.float64), np.asarray(weight, np.float64))
-    lost, cut, steps = spread(*events, *streets, float(bandwidth_m), KERNELS.index(kernel), is_continuous, LEAST_TAIL, MOST_STEPS, out)
-    if steps > MOST_STEPS:
-        raise SanyuError("SY-N042", tool=NAME, bandwidth_m=bandwidth_m, limit=MOST_STEPS)
-    return out, float(lost), float(cut)
+    rows = (np.asarray(edge, np.int64), np.asarray(at, np.float64), w)
+    lost = spread(*rows, *streets, float(bandwidth_m), KERNELS.index(kernel), is_continuous, state, out)
+    if is_continuous:
+        gap = abs(float((out * lixels.length_m).sum()) - float(w.sum()))
+        if not (gap <= WORST_GAP * np.abs(w).sum() and ((w < 0).any() or out.min() >= -WORST_DIP * out.max())):
+            raise SanyuError("SY-N042", tool=NAME, bandwidth_m=bandwidth_m)
+    return out, float(lost)
 
 
 def _table(lixels: Lixels, values: Any, bandwidth_m: float) -> pa.Table:
@@ -131,79 +137,6 @@ def mass(distance: float, h: float, kernel: int) -> float:  # pragma: no cover
 
 
 @njit(cache=True)
-def spread(  # pragma: no cover
-    edge: Any,
-    at: Any,
-    weight: Any,
-    length: Any,
-    first: Any,
-    count: Any,
-    node: Any,
-    out_half: Any,
-    out_from: Any,
-    h: float,
-    kernel: int,
-    is_continuous: bool,
-    least: float,
-    most: int,
-    out: Any,
-) -> Any:
-    """Add each row's kernel to the lixels' mean densities, in place; return the mass lost over dead ends, that cut, and the edges walked.
-
-    A path is a half of an edge, the distance at its begin (negative on the row's own edge) and the factor that the crossings gave it.
-    """
-    far = h * (GAUSSIAN_REACH if kernel == 1 else 1.0)
-    halves, distances, factors = np.empty(256, np.int64), np.empty(256), np.empty(256)
-    lost, cut, steps = 0.0, 0.0, 0
-    for p in range(len(edge)):
-        e, t, w = edge[p], at[p], weight[p]
-        top = 0
-        if SAME_M < t < length[e] - SAME_M:
-            halves[0], distances[0], factors[0] = 2 * e, -t, 1.0
-            halves[1], distances[1], factors[1] = 2 * e + 1, t - length[e], 1.0
-            top = 2
-        else:
-            v = node[2 * e] if t <= SAME_M else node[2 * e + 1]
-            degree = out_from[v + 1] - out_from[v]
-            while degree > len(halves):
-                halves, distances, factors = grown(halves, distances, factors)
-            for k in range(degree):
-                halves[k], distances[k], factors[k] = out_half[out_from[v] + k], 0.0, 2.0 / degree
-            top = degree
-        while top > 0:
-            top -= 1
-            half, d, f = halves[top], distances[top], factors[top]
-            steps += 1
-            if steps > most:
-                return lost, cut, steps
-            e = half >> 1
-            long = length[e]
-            laid(half, d, w * f, long, first[e], count[e], h, kernel, far, out)
-            end = d + long
-            if end >= far:
-                continue
-            tail = f * (0.5 - mass(end, h, kernel))
-            if abs(tail) <= least:
-                cut += w * tail
-                continue
-            v = node[half ^ 1]
-            degree = out_from[v + 1] - out_from[v]
-            if degree == 1 and not is_continuous:
-                lost += w * tail
-                continue
-            while top + degree > len(halves):
-                halves, distances, factors = grown(halves, distances, factors)
-            onward = 2.0 / degree if is_continuous else 1.0 / (degree - 1)
-            returned = onward - 1.0 if is_continuous else 0.0
-            for k in range(out_from[v], out_from[v + 1]):
-                share = returned if out_half[k] == half ^ 1 else onward
-                if share != 0.0:
-                    halves[top], distances[top], factors[top] = out_half[k], end, f * share
-                    top += 1
-    return lost, cut, steps
-
-
-@njit(cache=True)
 def laid(  # pragma: no cover
     half: int, d: float, level: float, length: float, first: int, count: int, h: float, kernel: int, far: float, out: Any
 ) -> None:
@@ -222,6 +155,88 @@ def laid(  # pragma: no cover
 
 
 @njit(cache=True)
-def grown(halves: Any, distances: Any, factors: Any) -> Any:  # pragma: no cover
-    """Return the stack with room for twice as many."""
-    return np.concatenate((halves, halves)), np.concatenate((distances, distances)), np.concatenate((factors, factors))
+def onward(  # pragma: no cover
+    half: int, end: float, f: float, least: int, width: float, node: Any, out_half: Any, out_from: Any, is_continuous: bool, state: Any
+) -> bool:
+    """Send what comes to the end of a half on into the streets there; tell whether some is in the bin `least` again. See `spread`."""
+    level, moment = state
+    v, halves = node[half ^ 1], len(node)
+    degree = out_from[v + 1] - out_from[v]
+    share = 2.0 / degree if is_continuous else 1.0 / (degree - 1)
+    again = False
+    for k in range(out_from[v], out_from[v + 1]):
+        given = f * share
+        if out_half[k] == half ^ 1:
+            given = f * (share - 1.0) if is_continuous else 0.0
+        if given != 0.0:
+            at = out_half[k] + (halves if given < 0.0 else 0)
+            place = max(least, min(int(end / width), len(level) - 1))
+            level[place, at] += given
+            moment[place, at] += given * end
+            again |= place == least
+    return again
+
+
+@njit(cache=True)
+def spread(  # pragma: no cover
+    edge: Any,
+    at: Any,
+    weight: Any,
+    length: Any,
+    first: Any,
+    count: Any,
+    node: Any,
+    out_half: Any,
+    out_from: Any,
+    h: float,
+    kernel: int,
+    is_continuous: bool,
+    state: Any,
+    out: Any,
+) -> float:
+    """Add all rows' kernels to the lixels' mean densities, in place; return what is lost over dead ends.
+
+    `state` is two arrays (bin of distance, half, then half again for what is negative): what begins a half at a distance in the bin, and
+    that times the distance. All rows go on together, bin by bin; what is in one bin of a half goes on at its mean distance.
+    """
+    level, moment = state
+    halves, width = len(node), h * (GAUSSIAN_REACH if kernel == 1 else 1.0) / len(level)
+    far = width * len(level)
+    lost = 0.0
+    for p in range(len(edge)):
+        e, t, w = edge[p], at[p], weight[p]
+        if SAME_M < t < length[e] - SAME_M:
+            for half, d in ((2 * e, -t), (2 * e + 1, t - length[e])):
+                laid(half, d, w, length[e], first[e], count[e], h, kernel, far, out)
+                end = d + length[e]
+                if end < far and not is_continuous and is_end(half, node, out_from):
+                    lost += w * (0.5 - mass(end, h, kernel))
+                elif end < far:
+                    onward(half, end, w, 0, width, node, out_half, out_from, is_continuous, state)
+        else:
+            v = node[2 * e] if t <= SAME_M else node[2 * e + 1]
+            for k in range(out_from[v], out_from[v + 1]):
+                level[0, out_half[k] + (halves if w < 0.0 else 0)] += w * 2.0 / (out_from[v + 1] - out_from[v])
+    for b in range(len(level)):
+        pending = True
+        while pending:
+            pending = False
+            for i in np.flatnonzero(level[b]):
+                f, d = level[b, i], moment[b, i] / level[b, i]
+                level[b, i], moment[b, i] = 0.0, 0.0
+                half = int(i) % halves
+                e = half >> 1
+                laid(half, d, f, length[e], first[e], count[e], h, kernel, far, out)
+                end = d + length[e]
+                if end < far and not is_continuous and is_end(half, node, out_from):
+                    lost += f * (0.5 - mass(end, h, kernel))
+                elif end < far:
+                    pending |= onward(half, end, f, b, width, node, out_half, out_from, is_continuous, state)
+    return lost
+
+
+@njit(cache=True)
+def is_end(half: int, node: Any, out_from: Any) -> bool:  # pragma: no cover
+    """Tell whether a half leads to a dead end."""
+    v = node[half ^ 1]
+    return bool(out_from[v + 1] - out_from[v] == 1)
