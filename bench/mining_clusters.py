@@ -1,7 +1,7 @@
 """Rows of the cluster half: DBSCAN against scikit-learn and Sedona, Knox, Jacquez, Mantel and K against pointpats; arrays or frames in.
 
-Sedona's own DBSCAN needs GraphFrames, which the registry does not hold; its first step, the join of each point with those within reach, is
-what it can be asked for, and is less than the whole.
+Sedona's own DBSCAN needs GraphFrames, of which no jar for Spark 4 was found (bench/README.md says what was asked for); its first step, the
+join of each point with those within reach, is what is timed, and is less than the whole.
 """
 
 from __future__ import annotations

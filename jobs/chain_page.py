@@ -50,7 +50,7 @@ def page(chain: Chain, found: Sequence[Found], made_at: str, backdrop: Any = Non
 
 
 def _picture(found: Found, backdrop: Any) -> str:
-    rows, about = found.rows, {"title": found.step.title or found.step.name, "backdrop": backdrop}
+    rows, about = found.rows, {"title": f"{found.step.title or found.step.name} {found.step.title_zh}".strip(), "backdrop": backdrop}
     figure = plot_local(rows, **about) if {"q_value", "pattern"} <= set(rows.columns) else plot_map(rows, **about)
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=110, metadata={"Software": None})

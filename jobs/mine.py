@@ -96,7 +96,8 @@ class MineReport:
 def run(loading: Loading, analysis: Analysis) -> MineReport:
     """Mine a table and write result, patterns and run; SY-N001 to SY-N003 and what the tool and the reader raise.
 
-    Where the table, or what of it the question reads, is as at the last run, nothing is done and Spark is not started.
+    Where the table, or what of it the question reads, is as at the last run, nothing is done and Spark is not started. Tables that the tool
+    takes as a second frame are read whole, in their current rows; a new version of one is a new run.
     """
     from sanyu.lake.commit import Write
 
@@ -108,9 +109,11 @@ def run(loading: Loading, analysis: Analysis) -> MineReport:
     identity, name = table_id(table), analysis.source_name(tool, parsed)
     columns = tuple(needed_columns(tool, asked, table.columns))
     question = Question(table, table.version, analysis.where, columns)
+    second = {parameter: _second(loading.lake.table(str(asked[parameter]))) for parameter in tool.tables}
+    beside = tuple((table_id(q.table), q.version) for q in second.values())
     last = last_run(loading.lake, contract, name)
     changes = None
-    if last is not None and last.table_id == identity:
+    if last is not None and last.table_id == identity and last.beside == beside:
         if last.version == question.version:
             return MineReport(tool.name, analysis.table, contract.name, name, "unchanged")
         changes = changed_rows(table, last.version, question.version, columns, where=analysis.where)
@@ -118,15 +121,26 @@ def run(loading: Loading, analysis: Analysis) -> MineReport:
             return MineReport(tool.name, analysis.table, contract.name, name, "unchanged")
     loading.progress(f"mine {tool.name}: {analysis.table}")
     started = time.monotonic()
-    found = updated(loading.lake, tool, asked, question, last, changes, (contract, name)) if last is not None else "first run"
-    made = _Made.whole(question, tool, (parsed, asked), found) if isinstance(found, str) else _Made.renewed(*found)
+    found: tuple[Updated, int] | str = "first run"
+    if last is not None and last.beside != beside:
+        found = "another table that it reads has changed"
+    elif last is not None:
+        found = updated(loading.lake, tool, asked, question, last, changes, (contract, name))
+    made = _Made.whole(question, tool, (parsed, asked), found, second) if isinstance(found, str) else _Made.renewed(*found)
     made = replace(made, seconds=round(time.monotonic() - started, 3), changed=len(changes) if changes is not None else 0)
-    batch = hashlib.sha256(f"{name}@{identity}@{question.version}".encode()).hexdigest()[:12]
+    versions = "".join(f"@{identifier}@{number}" for identifier, number in ((identity, question.version), *beside))
+    batch = hashlib.sha256(f"{name}{versions}".encode()).hexdigest()[:12]
     number = sequence(loading.lake.store, name, batch)
     write = Write(name, batch, loading.run_id, number, contract.version)
     facts = {"tool_name": tool.name, "input_table": analysis.table, "value_name": str(parsed.get("value") or "")}
     read = {"table": analysis.table, "table_id": identity, "version": question.version, "where": analysis.where}
-    return _Writing(loading, write, facts).all(made, tool, contract, parsed, read)
+    others = tuple({"table": q.table.name, "table_id": i, "version": v} for q, (i, v) in zip(second.values(), beside, strict=True))
+    return _Writing(loading, write, facts, others).all(made, tool, contract, parsed, read)
+
+
+def _second(table: Any) -> Question:
+    """Return the question for a second frame: ids and places of all current rows."""
+    return Question(table, table.version, None, tuple(name for name in table.columns if name in PLACE))
 
 
 @dataclass(frozen=True)
@@ -146,12 +160,20 @@ class _Made:
     changed: int = 0
 
     @classmethod
-    def whole(cls, question: Question, tool: Tool, parameters: tuple[Mapping[str, Any], Mapping[str, Any]], because: str) -> _Made:
-        """Run the tool over all rows; `parameters` are those that were given, and all with their defaults."""
+    def whole(
+        cls,
+        question: Question,
+        tool: Tool,
+        parameters: tuple[Mapping[str, Any], Mapping[str, Any]],
+        because: str,
+        second: Mapping[str, Question],
+    ) -> _Made:
+        """Run the tool over all rows; `parameters` are those that were given, and all with their defaults, `second` its other frames."""
         parsed, asked = parameters
         frame, beside, count, limit = _read(question, tool, asked)
         with noted() as notes:
-            result = tool.function(frame, **parsed)
+            frames = {name: q.table.to_arrow(q.columns, version=q.version).to_pandas() for name, q in second.items()}
+            result = tool.function(frame, **{**parsed, **frames})
             rows = _as_arrow(result, beside) if frame_kind(result) != "spark" else result
         way, kept = str(notes.pop("way", Way.IN_PROCESS)), notes.pop("kept", None)
         metrics = {k: v for k, v in notes.items() if isinstance(v, int | float | str | bool) or v is None}
@@ -223,6 +245,7 @@ class _Writing:
     loading: Loading
     write: Write
     facts: dict[str, str]
+    others: tuple[dict[str, Any], ...] = ()
 
     def all(self, made: _Made, tool: Tool, contract: Contract, parsed: Mapping[str, Any], read: Mapping[str, Any]) -> MineReport:
         """Write result, patterns, what is kept, and last the run, whose row says that the others are there."""
@@ -270,13 +293,14 @@ class _Writing:
         defaults = {p.name: p.default for p in tool.parameters}
         seed = parsed.get("seed", defaults.get("seed"))
         evidence = f"{tool.title}: {tool.docs}; {report.rows_in} rows of {read['table']} at version {read['version']}"
+        evidence += "".join(f"; with {other['table']} at version {other['version']}" for other in self.others)
         scope = {"changed_rows": report.changed_rows, "recomputed": report.scope, "rows_written": report.rows_written}
         row = {
             **self.facts,
             "mining_run_id": self.loading.run_id,
             "tool_version": f"{tool.name} {tool.version}, sanyu {version('sanyu')}",
             "parameters": json.dumps({**defaults, **parsed}, sort_keys=True, default=str, ensure_ascii=False),
-            "inputs": json.dumps([dict(read)], sort_keys=True, ensure_ascii=False),
+            "inputs": json.dumps([dict(read), *self.others], sort_keys=True, ensure_ascii=False),
             "result_table": report.result_table,
             "result_source": report.source_name,
             "metrics": json.dumps({**report.metrics, **scope}, sort_keys=True, ensure_ascii=False, default=float),

@@ -29,11 +29,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Last:
-    """The last run of an analysis that came to its end: its batch, and the table and version that it read."""
+    """The last run of an analysis that came to its end: its batch, and the table and version that it read.
+
+    `beside` are identifier and version of the other tables that it read.
+    """
 
     batch_id: str
     table_id: str
     version: int
+    beside: tuple[tuple[str, int], ...] = ()
 
 
 def last_run(lake: Lake, contract: Contract, name: str) -> Last | None:
@@ -44,12 +48,12 @@ def last_run(lake: Lake, contract: Contract, name: str) -> Last | None:
     if not rows.num_rows:
         return None
     newest = rows.slice(rows.num_rows - 1).to_pylist()[0]
-    read = json.loads(newest["inputs"])[0]
+    read, *others = json.loads(newest["inputs"])
     order = deliveries(lake.store, name)
     at = max((n for n, batch in enumerate(order, start=1) if batch == newest["batch_id"]), default=0)
     if "table_id" not in read or committed_sequence(lake.table(contract.name), name) > at:
         return None
-    return Last(newest["batch_id"], read["table_id"], read["version"])
+    return Last(newest["batch_id"], read["table_id"], read["version"], tuple((o["table_id"], o["version"]) for o in others))
 
 
 def kept_key(name: str, batch_id: str) -> str:

@@ -64,11 +64,15 @@ def mine(
 
 def _draw(context: Context, report: Any, picture: Path) -> None:
     """Draw the rows of a run's result to a file."""
+    from transforms.fonts import readable
     from transforms.mining.plot import plot
     from transforms.mining.tool import find_tool
 
     rows = context.lake.table(report.result_table).to_geopandas(where=f"source_name = '{report.source_name}'")
-    plot(rows, title=f"{find_tool(report.tool).title}: {report.table}").savefig(picture, dpi=150, metadata={})
+    tool = find_tool(report.tool)
+    english = f"{tool.title}: {report.table}"
+    title = readable(show.say(english, f"{tool.title_zh}：{report.table}"), english)
+    plot(rows, title=title).savefig(picture, dpi=150, metadata={})
 
 
 @chains.command("list")

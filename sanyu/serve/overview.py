@@ -11,6 +11,7 @@ import numpy as np
 
 from sanyu.serve.layers import ROAD_RANKS, STREET_RANK, MapLayer, class_colours
 from sanyu.serve.preview import view_bounds
+from transforms.fonts import drawing, readable
 
 GROUND = "#f3f0e8"
 DPI = 150
@@ -18,7 +19,10 @@ COLOURS = 64  # a palette makes the file a third of the size
 
 
 def preview_png(layers: Sequence[MapLayer], out_png: Path, title: str = "", attribution: Iterable[str] = (), width_px: int = 1200) -> Path:
-    """Draw the layers in the colours and order of the map preview; `width_px` wide, as high as the city's extent asks. Returns the path."""
+    """Draw the layers in the colours and order of the map preview; `width_px` wide, as high as the city's extent asks. Returns the path.
+
+    Characters that no installed font has are left out of the texts.
+    """
     from matplotlib.figure import Figure
     from PIL import Image
 
@@ -32,12 +36,8 @@ def preview_png(layers: Sequence[MapLayer], out_png: Path, title: str = "", attr
         _draw(axes, layer)
     axes.set(xlim=(west, east), ylim=(south, north), aspect=stretch)
     axes.set_axis_off()
-    if title:
-        axes.text(0.015, 0.985, title, transform=axes.transAxes, va="top", fontsize=14, weight="bold", color="#2b2b2b")
-    foot = " · ".join(dict.fromkeys(attribution))
-    if foot:
-        box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 2}
-        axes.text(0.995, 0.005, foot, transform=axes.transAxes, ha="right", va="bottom", fontsize=6, color="#2b2b2b", bbox=box)
+    with drawing():
+        _write(axes, readable(title), readable(" · ".join(dict.fromkeys(attribution))))
     out_png.parent.mkdir(parents=True, exist_ok=True)
     rendered = io.BytesIO()
     figure.savefig(rendered, format="rgba", facecolor=GROUND)
@@ -45,6 +45,14 @@ def preview_png(layers: Sequence[MapLayer], out_png: Path, title: str = "", attr
     picture = Image.frombytes("RGBA", (width, height), rendered.getvalue()).convert("RGB")
     picture.quantize(COLOURS).save(out_png, optimize=True)
     return out_png
+
+
+def _write(axes: Any, title: str, foot: str) -> None:
+    if title:
+        axes.text(0.015, 0.985, title, transform=axes.transAxes, va="top", fontsize=14, weight="bold", color="#2b2b2b")
+    if foot:
+        box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 2}
+        axes.text(0.995, 0.005, foot, transform=axes.transAxes, ha="right", va="bottom", fontsize=6, color="#2b2b2b", bbox=box)
 
 
 def _draw(axes: Any, layer: MapLayer) -> None:

@@ -15,7 +15,7 @@ import shapely
 
 from jobs.chain import run as run_chain
 from jobs.load import Loading
-from jobs.mine import Analysis, run
+from jobs.mine import Analysis, MineReport, run
 from jobs.mined import commit
 from sanyu.lake import Lake
 from sanyu.lake.commit import Write
@@ -98,6 +98,41 @@ def test_a_cluster_is_one_pattern_and_its_members_are_in_the_result(loading: Cal
     assert (largest["centre_lon"], largest["centre_lat"]) == pytest.approx((120.012, 30.012), abs=0.001)
     assert largest["geom"].geom_type == "Polygon"
     assert patterns["grid_code"].notna().all()
+
+
+def test_a_second_table_is_read_beside_the_first_and_a_new_version_of_it_is_a_new_run(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+) -> None:
+    def roads(*ends: float) -> None:
+        lines = [shapely.LineString([(120.0, 30.0), (120.0 + end, 30.0)]) for end in ends]
+        table = pa.table({"entity_id": [f"R{n}" for n in range(len(lines))], "geom": shapely.to_wkb(lines), "name": ["长街"] * len(lines)})
+        spark.createDataFrame(table).write.format("delta").mode("overwrite").save(f"{tmp_path}/core/basemap/road_segment")
+
+    places = shapely.to_wkb(shapely.points([120.002, 120.009, 120.009], [30.0001, 30.0001, 30.1]))
+    spark.createDataFrame(pa.table({"entity_id": ["a", "b", "c"], "geom": places})).write.format("delta").save(
+        f"{tmp_path}/core/basemap/place"
+    )
+    roads(0.005)
+    lake = Lake(tmp_path, settings.model_copy(update={"lake": str(tmp_path)}))
+
+    def mined(number: int) -> MineReport:
+        job = Loading(lake, contracts(), Path(), f"n{number}", dt.datetime.now(dt.UTC).isoformat(), lambda: spark)
+        return run(job, Analysis("network_kde", TABLE, {"bandwidth_m": "100"}))
+
+    first = mined(0)
+    assert (first.state, first.because, first.metrics["row_count"], first.metrics["dropped_count"]) == ("computed", "first run", 1, 2)
+    found = lake.table("mart.mining__network_density").to_geopandas()
+    assert len(found) == first.rows_out > 0
+    assert set(found.geom_type) == {"LineString"}
+    assert (found["density_km"] * found["length_m"]).sum() / 1000 == pytest.approx(1, rel=1e-5)
+    read = json.loads(lake.table("mart.mining__run").to_arrow().to_pylist()[0]["inputs"])
+    assert [r["table"] for r in read] == [TABLE, "core.basemap__road_segment"]
+    assert mined(1).state == "unchanged"
+    roads(0.005, 0.015)
+    again = mined(2)
+    assert (again.state, again.because) == ("computed", "another table that it reads has changed")
+    assert again.metrics["dropped_count"] == 1
+    assert mined(3).state == "unchanged"
 
 
 def test_another_question_has_rows_of_its_own(loading: Callable[[], Loading]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import shapely
 
 from transforms.mining import frames, tiles
 from transforms.mining.frames import Way, noted
@@ -46,6 +47,16 @@ def workers(**parameters: Any) -> Case:
     return Case(parameters, Way.DISTRIBUTED)
 
 
+def grid_of_streets() -> pd.DataFrame:
+    """Return streets 500 m apart under the events, cut at some of their crossings only, as the lake has them."""
+    marks = np.arange(0, 3_001, 500)
+    ways = [[(x, y) for y in marks] for x in marks] + [[(x, y) for x in marks[::2]] for y in marks[::3]]
+    xy = [np.add(way, (500_000.0, 3_350_000.0)).T for way in ways]
+    lines = [shapely.linestrings(np.column_stack(transform(x, y, CRS, "EPSG:4490"))) for x, y in xy]
+    return pd.DataFrame({"entity_id": [f"s{n}" for n in range(len(lines))], "geom": shapely.to_wkb(lines)})
+
+
+STREETS: dict[str, Any] = {"network": grid_of_streets(), "bandwidth_m": 700.0, "lixel_m": 60.0, "snap_m": 120.0}
 CASES: dict[str, Case] = {
     "cell_count": Case({"size_m": 500.0, "weight": "amount"}, degrees=True),
     "centres": Case({"weight": "v"}),
@@ -68,6 +79,7 @@ CASES: dict[str, Case] = {
     "mantel": Case(LAGS),
     "moran": workers(**LOCAL),
     "nearest_neighbour": Case(),
+    "network_kde": Case({**STREETS, "weight": "v"}),
     "quadrat": Case(),
     "regionalise": Case({"value": "v", "k": 4, "neighbours": 6, "least_rows": 5}),
     "ripley": workers(distances_m="100,300", simulations=9, tile_m=900.0),
@@ -157,3 +169,11 @@ def test_partitions_and_order_do_not_show(spread: Callable[[int], DataFrame], ev
 def test_edges_of_weights_know_no_partitions(spread: Callable[[int], DataFrame], events: pd.DataFrame) -> None:
     here = bytes_of(knn(events, 8, id_column="entity_id"))
     assert {bytes_of(tiled_edges(spread(partitions), Knn(8))) == here for partitions in SPLITS} == {True}
+
+
+def test_a_second_frame_knows_no_partitions_either(spread: Callable[[int], DataFrame], spark: SparkSession, events: pd.DataFrame) -> None:
+    network_kde = tools()["network_kde"].function
+    here = bytes_of(network_kde(events.drop(columns=list(DEGREES)), **STREETS))
+    for partitions in SPLITS:
+        streets = spark.createDataFrame(STREETS["network"].sample(frac=1.0, random_state=partitions)).repartition(partitions)
+        assert bytes_of(network_kde(spread(partitions).drop(*DEGREES), **{**STREETS, "network": streets})) == here

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from transforms.fonts import with_text
+
 if TYPE_CHECKING:
     from transforms.mining.hot_spots import HotSpots
 
@@ -24,6 +26,7 @@ def cells_frame(found: HotSpots) -> Any:
     return gpd.GeoDataFrame(plain, geometry=shapes)
 
 
+@with_text
 def plot_categories(found: HotSpots, *, title: str = "Emerging hot spots", size: float = 7.0) -> Any:
     """Return a figure of the map of categories."""
     from transforms.mining.pictures import plot_map
@@ -31,6 +34,7 @@ def plot_categories(found: HotSpots, *, title: str = "Emerging hot spots", size:
     return plot_map(cells_frame(found), "category_name", title=title, size=size)
 
 
+@with_text
 def plot_strips(found: HotSpots, cells: Sequence[str] | None = None, *, most: int = 20) -> Any:
     """Return a figure with one strip per cell: its steps from old to new, red where hot, blue where cold, the value written in each.
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import shapely
 
+from transforms.fonts import readable, with_text
 from transforms.mining.frames import column_names
 from transforms.mining.metres import LAKE_CRS
 
-# Matplotlib's own font has no Chinese: whatever of these is installed steps in for the characters that it lacks.
-FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Source Han Sans SC", "WenQuanYi Micro Hei", "Microsoft YaHei", "PingFang SC", "SimHei")
 COLOURS: Mapping[str, str] = {
     **{"High-High": "#b2182b", "High-Low": "#ef8a62", "Low-High": "#67a9cf", "Low-Low": "#2166ac"},
     **{"Hot": "#b2182b", "Cold": "#2166ac", "Similar": "#5e3c99", "Dissimilar": "#e66101"},
@@ -30,17 +28,6 @@ NOISE = "Noise"
 FEW = 12
 
 
-@contextmanager
-def drawing() -> Iterator[None]:
-    """Let text fall back to the Chinese fonts that are installed."""
-    import matplotlib as mpl
-    from matplotlib import font_manager
-
-    known = {font.name for font in font_manager.fontManager.ttflist}
-    with mpl.rc_context({"font.family": [name for name in FONTS if name in known] or ["sans-serif"]}):
-        yield
-
-
 def places_of(frame: Any) -> Any:
     """Return a result as a GeoDataFrame: its own geometry, `geom` (WKB, EPSG:4490), `x_m, y_m`, or `lon, lat`."""
     import geopandas as gpd
@@ -55,6 +42,7 @@ def places_of(frame: Any) -> Any:
     return gpd.GeoDataFrame(frame, geometry=points, crs=crs)
 
 
+@with_text
 def plot_map(frame: Any, column: str | None = None, *, title: str = "", size: float = 7.0, backdrop: Any = None) -> Any:
     """Return a matplotlib figure of a GeoDataFrame of places coloured by `column`, by default the one that names the patterns.
 
@@ -66,6 +54,7 @@ def plot_map(frame: Any, column: str | None = None, *, title: str = "", size: fl
     return figure
 
 
+@with_text
 def plot_local(frame: Any, *, title: str = "", size: float = 7.0, backdrop: Any = None) -> Any:
     """Return a figure of a local statistic: the patterns and, beside them, the p-values that they rest on (q after FDR)."""
     figure, (left, right) = map_figure(frame, 2, size)
@@ -119,8 +108,12 @@ def _draw_map(axes: Any, frame: Any, column: str | None, backdrop: Any = None) -
         for name in order:  # the most frequent first, so that what is rare lies on top
             frame[names == name].plot(ax=axes, color=known[name], markersize=4, linewidth=0)
         handles = [
-            Patch(facecolor=known[name], edgecolor="#888888", label=f"{lead}{name} ({int((names == name).sum()):,})")
-            for name in order[:FEW]
+            Patch(
+                facecolor=known[name],
+                edgecolor="#888888",
+                label=f"{lead}{readable(name, f'{by} {n}')} ({int((names == name).sum()):,})",
+            )
+            for n, name in enumerate(order[:FEW], start=1)
         ]
         below(axes.figure, handles)
     framed(axes, frame, backdrop)

@@ -8,8 +8,9 @@ import numpy as np
 import shapely
 
 from schemas.messages import SanyuError
+from transforms.fonts import with_text
 from transforms.mining.frames import column_names, frame_kind
-from transforms.mining.pictures import below, drawing, framed, map_figure, places_of, plot_local, plot_map
+from transforms.mining.pictures import below, framed, map_figure, places_of, plot_local, plot_map
 
 _PICTURES = {
     "category_name": "categories",
@@ -18,17 +19,20 @@ _PICTURES = {
     "part": "parts",
     "trend_sign": "trends",
     "density_km2": "density",
+    "density_km": "streets",
     "log_likelihood_ratio": "cylinders",
     "l_m": "envelope",
     "row_count": "counts",
 }
 
 
+@with_text
 def plot(result: Any, *, title: str = "", size: float = 7.0, backdrop: Any = None) -> Any:
     """Return a figure of a tool's result (a frame of any kind, or an object with `plot`); SY-N028 where there is nothing to draw.
 
     Local statistics: patterns and q-values. Hot spots: categories. Clusters and parts: their rows. Trends: the slope of cells that rise
-    or fall. Densities: the grid. Scan: the cylinders with period and p-value. Ripley: L(r) − r in its envelope. Counts: the cells.
+    or fall. Densities: the grid, or the streets. Scan: the cylinders with period and p-value. Ripley: L(r) − r in its envelope. Counts:
+    the cells.
     `backdrop`, a GeoDataFrame, gives outlines to maps.
     """
     if not hasattr(result, "columns"):
@@ -38,19 +42,18 @@ def plot(result: Any, *, title: str = "", size: float = 7.0, backdrop: Any = Non
     kind = next((picture for column, picture in _PICTURES.items() if column in names), None)
     if kind is None or (kind == "local" and "q_value" not in names):
         raise SanyuError("SY-N028", known=", ".join(names))
-    with drawing():
-        if kind == "envelope":
-            return plot_envelope(plain, title=title, size=size)
-        if kind == "density":
-            return plot_density(plain, title=title, size=size)
-        places = places_of(plain)
-        about: dict[str, Any] = {"title": title, "size": size, "backdrop": backdrop}
-        if kind == "local":
-            return plot_local(places, **about)
-        drawn = {"clusters": plot_clusters, "trends": plot_trends, "cylinders": plot_cylinders, "counts": plot_counts}.get(kind, plot_map)
-        return drawn(places, **about)
+    if kind == "envelope":
+        return plot_envelope(plain, title=title, size=size)
+    if kind == "density":
+        return plot_density(plain, title=title, size=size)
+    places = places_of(plain)
+    about: dict[str, Any] = {"title": title, "size": size, "backdrop": backdrop}
+    if kind == "local":
+        return plot_local(places, **about)
+    return _MAPS.get(kind, plot_map)(places, **about)
 
 
+@with_text
 def plot_clusters(frame: Any, *, title: str = "", size: float = 7.0, backdrop: Any = None) -> Any:
     """Return a figure of rows by `cluster_id`: noise small and grey, border rows hollow; the largest clusters are in the legend."""
     import matplotlib as mpl
@@ -80,6 +83,7 @@ def plot_clusters(frame: Any, *, title: str = "", size: float = 7.0, backdrop: A
     return figure
 
 
+@with_text
 def plot_trends(frame: Any, *, title: str = "", size: float = 7.0, backdrop: Any = None) -> Any:
     """Return a figure of cells by Sen's slope where the trend is significant, grey elsewhere."""
     figure, (axes,) = map_figure(frame, 1, size)
@@ -96,6 +100,7 @@ def plot_trends(frame: Any, *, title: str = "", size: float = 7.0, backdrop: Any
     return figure
 
 
+@with_text
 def plot_counts(frame: Any, *, title: str = "", size: float = 7.0, backdrop: Any = None) -> Any:
     """Return a figure of cells by their number of rows; the colours reach to the 99th percentile."""
     figure, (axes,) = map_figure(frame, 1, size)
@@ -114,6 +119,7 @@ def plot_counts(frame: Any, *, title: str = "", size: float = 7.0, backdrop: Any
     return figure
 
 
+@with_text
 def plot_cylinders(frame: Any, *, title: str = "", size: float = 7.0, backdrop: Any = None) -> Any:
     """Return a figure of the clusters of a scan, numbered from the strongest, with days, counts and p-value of each."""
     from matplotlib.patches import Patch
@@ -135,6 +141,7 @@ def plot_cylinders(frame: Any, *, title: str = "", size: float = 7.0, backdrop: 
     return figure
 
 
+@with_text
 def plot_density(frame: Any, *, title: str = "", size: float = 7.0) -> Any:
     """Return a figure of a grid of densities, in kilometres from its corner."""
     from matplotlib.figure import Figure
@@ -154,6 +161,24 @@ def plot_density(frame: Any, *, title: str = "", size: float = 7.0) -> Any:
     return figure
 
 
+@with_text
+def plot_streets(frame: Any, *, title: str = "", size: float = 7.0, backdrop: Any = None) -> Any:
+    """Return a figure of lixels by their density along the street, the densest on top; the colours reach to the 99th percentile."""
+    figure, (axes,) = map_figure(frame, 1, size)
+    ordered = frame.sort_values("density_km", kind="stable")
+    values = ordered["density_km"].to_numpy(dtype=float)
+    top = float(np.quantile(values, 0.99)) if len(values) else 1.0
+    key: dict[str, Any] = {"label": "rows per km of street", "orientation": "horizontal", "shrink": 0.6, "pad": 0.03}
+    key["extend"] = "max" if len(values) and values[-1] > top else "neither"
+    if len(values):
+        ordered.plot(ax=axes, column="density_km", cmap="inferno_r", vmin=0, vmax=top, linewidth=1.5, legend=True, legend_kwds=key)
+    bandwidth = f", bandwidth {frame['bandwidth_m'].iloc[0]:,.0f} m" if len(frame) else ""
+    axes.set_title(title or f"Density along streets{bandwidth}")
+    framed(axes, frame, backdrop)
+    return figure
+
+
+@with_text
 def plot_envelope(result: Any, *, title: str = "", size: float = 7.0) -> Any:
     """Return a figure of L(r) − r with the envelope of random patterns and the p-value of the test over all distances."""
     from matplotlib.figure import Figure
@@ -170,3 +195,6 @@ def plot_envelope(result: Any, *, title: str = "", size: float = 7.0) -> Any:
     axes.set(xlabel="distance r (m)", ylabel="L(r) − r (m)", title=title or "Ripley's L: above the band clustered, below it even")
     axes.legend(frameon=False)
     return figure
+
+
+_MAPS = {"clusters": plot_clusters, "trends": plot_trends, "cylinders": plot_cylinders, "counts": plot_counts, "streets": plot_streets}

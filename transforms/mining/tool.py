@@ -15,7 +15,7 @@ import pkgutil
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from schemas.messages import SanyuError
@@ -43,6 +43,7 @@ class Tool:
     `grain` says what a row of the result is: `rows` a row of the input with columns added, `own` something found (a cluster, a cell, a
     pair), `summary` one row of figures about the whole input. `columns` are the parameters that name a column of the input. `update`
     brings an earlier result up to date after a change of its table (`transforms.mining.update`), None where only a whole run can.
+    `tables` are the parameters that take a second frame, each with the table that a job reads where none is named.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Tool:
     parameters: tuple[Parameter, ...]
     version: int = 1
     update: Update | None = None
+    tables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def docs(self) -> str:
@@ -83,15 +85,17 @@ def tool(
     name: str | None = None,
     version: int = 1,
     update: Update | None = None,
+    tables: Mapping[str, str] | None = None,
 ) -> Callable[[Function], Function]:
     """Mark a function as a tool; its parameters of the types bool, int, float and str are those of the command line.
 
+    `tables` names the parameters that take a second frame and the table of each; for a job and the command line they are a table's name.
     Raise `version` when the same input would give another result: runs of the older one then count as another analysis.
     """
 
     def marked(function: Function) -> Function:
-        about = {"title": title, "title_zh": title_zh, "result": result, "grain": grain, "columns": columns, "version": version}
-        about["update"] = update
+        about: dict[str, Any] = {"title": title, "title_zh": title_zh, "result": result, "grain": grain, "columns": columns}
+        about |= {"version": version, "update": update, "tables": dict(tables or {})}
         function.__tool__ = {"name": name or function.__name__, **about}  # type: ignore[attr-defined]
         return function
 
@@ -110,7 +114,7 @@ def tools() -> Mapping[str, Tool]:
                 continue
             if about["name"] in found:
                 raise ValueError(f"two tools are called {about['name']!r}")
-            found[about["name"]] = Tool(function=function, parameters=_parameters(function), **_held(about))
+            found[about["name"]] = Tool(function=function, parameters=_parameters(function, about["tables"]), **_held(about))
     return dict(sorted(found.items()))
 
 
@@ -129,10 +133,13 @@ def _held(about: Mapping[str, Any]) -> dict[str, Any]:
     return {**about, "columns": tuple(about["columns"])}
 
 
-def _parameters(function: Callable[..., Any]) -> tuple[Parameter, ...]:
+def _parameters(function: Callable[..., Any], tables: Mapping[str, str]) -> tuple[Parameter, ...]:
     hints = typing.get_type_hints(function)
     found = []
     for parameter in list(inspect.signature(function).parameters.values())[1:]:
+        if parameter.name in tables:
+            found.append(Parameter(parameter.name, str, False, tables[parameter.name]))
+            continue
         kind = _plain(hints.get(parameter.name, Any))
         if kind is not None:
             required = parameter.default is inspect.Parameter.empty
