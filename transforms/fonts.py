@@ -64,10 +64,11 @@ def families() -> tuple[str, ...]:
     """Return the fonts to draw with, Latin first; one that was installed after Matplotlib last looked is found too."""
     from matplotlib import font_manager
 
-    known = {font.name for font in font_manager.fontManager.ttflist}
+    # Matplotlib's list is a cache: a font on it may be gone, and a new one missing.
+    known = {font.name for font in font_manager.fontManager.ttflist if Path(font.fname).is_file()}
     if known.isdisjoint(CHINESE):
         for path in sorted(font_manager.findSystemFonts()):
             if Path(path).name.lower().startswith(_FILES):
                 font_manager.fontManager.addfont(path)
-        known = {font.name for font in font_manager.fontManager.ttflist}
+        known = {font.name for font in font_manager.fontManager.ttflist if Path(font.fname).is_file()}
     return (LATIN, *next(((name,) for name in CHINESE if name in known), ()))
