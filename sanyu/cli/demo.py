@@ -6,13 +6,14 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 
 from jobs.context import Context
@@ -29,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORK = Path(".sanyu")
 LOAD, RELEASE = "city", "release"
 RELEASE_PATIENCE_S = 90
+SECONDS_BETWEEN_LINES = 15  # of progress, where the output is no terminal that a status line could live in
 
 
 @dataclass
@@ -160,15 +162,20 @@ def _release_runs(airflow: LocalAirflow) -> int:
 
 @contextmanager
 def _progress(demo: Demo) -> Iterator[None]:
-    """Show what the running Spark job says in the status line."""
+    """Show what the running Spark job says in the status line; in a log file, as a line now and then."""
     stop = threading.Event()
     file = Path(demo.context.settings.lake) / "runs" / "progress.txt"
+    begun_at = time.time()
 
     def watch() -> None:
+        said, last = "", time.monotonic()
         while not stop.wait(1):
-            if file.is_file() and file.stat().st_mtime > time.time() - 120:
+            if file.is_file() and file.stat().st_mtime > max(begun_at, time.time() - 120):
                 text = file.read_text("utf-8", errors="replace").strip()
                 demo.status.update(f"{time.monotonic() - demo.started:.0f} s  {text}")
+                if not demo.console.is_terminal and text != said and time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+                    said, last = text, time.monotonic()
+                    demo.say(f"· {escape(text)}")
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -186,7 +193,7 @@ def _summary(demo: Demo, scores: Mapping[int, Score], chains: tuple[str, ...]) -
     context, console = demo.context, demo.console
     columns = ["source_name", "table_name", "rows_in", "rows_loaded", "rows_unchanged", "rows_quarantined", "rows_duplicate", "rows_closed"]
     columns += ["delta_version", "status"]
-    rows = context.lake.table("raw.ops__ledger").to_arrow(columns=[*columns, "recorded_at"]).sort_by("recorded_at").to_pylist()
+    rows = in_order(context.lake.table("raw.ops__ledger").to_arrow(columns=[*columns, "recorded_at"]).to_pylist(), list(context.sources))
     heads = ("source", "table", "in", "loaded", "unchanged", "quarantined", "duplicate", "ended", "version", "status")
     console.print()
     show.table(None, heads, [tuple(r[c] for c in columns) for r in rows], right=heads[2:9])
@@ -211,6 +218,13 @@ def _summary(demo: Demo, scores: Mapping[int, Score], chains: tuple[str, ...]) -
             console.print(f"{'chain':<11} {lake / _page(name)}", soft_wrap=True)
     console.print(f"took        {time.monotonic() - demo.started:.0f} s")
     return code
+
+
+def in_order(rows: list[dict[str, Any]], sources: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the ledger's rows by run, and within a run as the sources are loaded, marts last; a mart without a row is left out."""
+    position = {name: number for number, name in enumerate(sources)}
+    told = [row for row in rows if row["rows_in"] or row["delta_version"] is not None or row["status"] == "failed"]
+    return sorted(told, key=lambda row: (row["recorded_at"], position.get(row["source_name"], len(position)), row["table_name"]))
 
 
 def _wait(console: Console, airflow: LocalAirflow) -> None:
