@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,18 +78,23 @@ def run_demo(options: Mapping[str, Any], city: str, data: str | None, *, keep_ai
         "lang": options.get("lang"),
     }
     context = Context(chosen)
-    with console.status("…") as status:
+    with console.status("…") as status, ThreadPoolExecutor(1, thread_name_prefix="generator") as pool:
         demo = Demo(context, folder.name, console, status, time.monotonic())
         editions = _first_editions(work) if generated else (None,)
         chains = _chains(folder.name)
+        # An edition is generated while Airflow starts or the one before is loaded: these leave a core idle half of the time.
+        making = pool.submit(_generated, work, editions[0])
         # Geocoding waits to be switched on: it would be a Spark session beside the release's.
         home, dags = WORK / "airflow" / folder.name, (LOAD, RELEASE, *(f"chain_{name}" for name in chains))
         with LocalAirflow(context.settings, home, ROOT / "dags", only=dags) as airflow, _progress(demo):
             demo.say(f"Airflow is up at {airflow.url}")
             scores: dict[int, Score] = {}
-            for edition in editions:
+            for edition, after in zip(editions, (*editions[1:], None), strict=True):
                 if edition:
+                    demo.status.update(f"generating the demo city, edition {edition}")
+                    making.result()
                     _deliver(demo, work, edition)
+                    making = pool.submit(_generated, work, after)
                 is_changed = _load(demo, airflow)
                 if edition == editions[-1]:
                     _mine(demo, airflow, chains, again=is_changed)
@@ -106,12 +112,21 @@ def _first_editions(work: Path) -> tuple[Literal[1, 2] | None, ...]:
     return (None,) if (work / "truth" / "2").is_dir() else (1, 2)
 
 
+def _generated(work: Path, edition: Literal[1, 2] | None) -> None:
+    """Generate an edition of the demo city beside the one that is delivered; None is nothing to do."""
+    if edition:
+        fresh = _fresh(work, edition)
+        shutil.rmtree(fresh, ignore_errors=True)
+        generate(fresh, edition=edition)
+
+
+def _fresh(work: Path, edition: int) -> Path:
+    return work / f"edition-{edition}"
+
+
 def _deliver(demo: Demo, work: Path, edition: Literal[1, 2]) -> None:
-    """Put an edition of the demo city where its sources read, in place of the one before, and keep its truth."""
-    demo.status.update(f"generating the demo city, edition {edition}")
-    fresh = work / f"edition-{edition}"
-    shutil.rmtree(fresh, ignore_errors=True)
-    generate(fresh, edition=edition, progress=lambda text: demo.status.update(f"generating edition {edition}: {text}"))
+    """Put a generated edition of the demo city where its sources read, in place of the one before, and keep its truth."""
+    fresh = _fresh(work, edition)
     shutil.rmtree(work / "data", ignore_errors=True)
     (fresh / "data").rename(work / "data")
     truth = work / "truth" / str(edition)
