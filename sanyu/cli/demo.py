@@ -99,7 +99,8 @@ def run_demo(options: Mapping[str, Any], city: str, data: str | None, *, keep_ai
                 if edition == editions[-1]:
                     _mine(demo, airflow, chains, again=is_changed)
                 if generated:  # each edition while it is the newest: tables of facts keep no history
-                    scores[edition or 2] = score(context.lake, work / "truth" / str(edition or 2))
+                    is_mined = bool(chains) and edition == editions[-1]
+                    scores[edition or 2] = score(context.lake, work / "truth" / str(edition or 2), mined=is_mined)
             status.stop()
             code = _summary(demo, scores, chains)
             if keep_airflow:

@@ -108,8 +108,11 @@ class Score:
         return {"edition": self.edition, "passed": self.passed, "measures": measures, "by_reason": self.by_reason.to_dict("records")}
 
 
-def score(lake: Tables, truth_dir: Path) -> Score:
-    """Hold the lake against the truth of an edition. SY-M003 where the truth is not there; a table that the lake lacks counts as empty."""
+def score(lake: Tables, truth_dir: Path, *, mined: bool = False) -> Score:
+    """Hold the lake against the truth of an edition. SY-M003 where the truth is not there; a table that the lake lacks counts as empty.
+
+    With `mined` hot spots have been sought: that the lake has none is then a failure; otherwise they are scored where it has some.
+    """
     told, facts = load_truth(truth_dir)
     view = View(lake, facts)
     planted, rejected = _rejects(view, told)
@@ -140,7 +143,7 @@ def score(lake: Tables, truth_dir: Path) -> Score:
             applies=told_of["divisions"],
         ),
         _share("edges", "sheet edges closed", "图幅接边闭合", *_edges(view, told["edges"]), limit=0.99, applies=told_of["edges"]),
-        *_hot_spots(lake, told["hot_spots"]),
+        *_hot_spots(lake, told["hot_spots"], mined),
     )  # fmt: skip
     columns = ["source", "contract", "file", "row_number", "key", "reason", "codes"]
     return Score(
@@ -319,10 +322,10 @@ def _edges(view: View, edges: pd.DataFrame) -> tuple[int, int]:
     return closed, len(edges)
 
 
-def _hot_spots(lake: Tables, discs: pd.DataFrame) -> tuple[Measure, ...]:
+def _hot_spots(lake: Tables, discs: pd.DataFrame, mined: bool) -> tuple[Measure, ...]:
     """Measure the planted hot spots by cells; they apply once hot spots of events have been sought (chain `event_evolution`)."""
     rows = events.score_of_lake(lake, discs)
-    sought = len(rows) > 0
+    sought = len(rows) > 0 or (mined and len(discs) > 0)
     core, named = int(rows["core_cells"].sum()), int(rows["found_cells"].sum())
     inside = int((rows["recall"] * rows["core_cells"]).sum().round()) if core else 0
     right = int((rows["precision"].fillna(0.0) * rows["found_cells"]).sum().round()) if named else 0

@@ -167,15 +167,15 @@ def _line_styles(layer: MapLayer) -> list[dict[str, Any]]:
         return [_named(layer, "line", "LineString", {"line-color": colour, "line-width": 1.6})]
     rank = ["coalesce", ["get", "rank"], STREET_RANK]
     base = ["interpolate", ["exponential", 1.5], ["zoom"], 10, ["max", 0.4, ["*", 0.25, rank]], 14, ["*", 0.8, rank], 18, ["*", 4, rank]]
-    casing = [*base[:3], 11, 0, 14, ["+", 1, ["*", 0.8, rank]], 18, ["+", 2, ["*", 4, rank]]]
+    casing = [*base[:3], 13, 0, 14, ["+", 1, ["*", 0.8, rank]], 18, ["+", 2, ["*", 4, rank]]]
     # A hair line has no room for a casing: from afar streets are darker than the ground, near by white between dark edges.
-    afar = ["interpolate", ["linear"], rank, 1, "#cbc2b2", 2, "#b3a894", 4, "#e2bb62", 6, "#e08a35"]
+    afar = ["interpolate", ["linear"], rank, 1, "#d5cdbf", 2, "#b3a894", 4, "#e2bb62", 6, "#e08a35"]
     near = ["interpolate", ["linear"], rank, 1, "#e6dfd2", 2, "#ffffff", 4, "#fbe3a2", 6, "#eb9a4b"]
     shade = ["interpolate", ["linear"], ["zoom"], 12.5, afar, 14.5, near]
     rounded = {"line-cap": "round", "line-join": "round", "line-sort-key": rank}
     under = {**_named(layer, "line", "LineString", {"line-color": "#a99f8d", "line-width": casing}), "id": f"{layer.key}-casing"}
     return [
-        {**under, "layout": rounded, "minzoom": 12},
+        {**under, "layout": rounded, "minzoom": 13},
         _named(layer, "line", "LineString", {"line-color": shade, "line-width": base}, layout=rounded),
     ]
 

@@ -219,6 +219,7 @@ def test_hot_spots_are_scored_once_they_were_sought(tmp_path: Path) -> None:
     sought = FakeLake({TABLE: {None: cells}, "mart.mining__run": {None: pd.DataFrame([run])}})
     assert score(FakeLake({}), truth).rows("en") == []
     assert [row[4] for row in score(sought, truth).rows("en")] == ["FAILED", "FAILED"]
+    assert [row[4] for row in score(FakeLake({}), truth, mined=True).rows("en")] == ["FAILED", "FAILED"]
 
 
 def test_folder_without_truth_is_named(tmp_path: Path) -> None:
