@@ -33,7 +33,7 @@ def load(context: Context, arguments: argparse.Namespace) -> list[dict[str, Any]
     from jobs.run import load_all
 
     loading = context.loading(_teller(context))
-    reports = load_all(loading, [context.source(name) for name in arguments.sources.split(",") if name])
+    reports = load_all(loading, [context.source(name) for name in arguments.sources.split(",") if name], all_new=True)
     found = [r.as_dict() for r in reports]
     for report in found:
         for target in (t for t in report["targets"] if t["loaded"] or t["closed"]):

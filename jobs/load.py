@@ -43,26 +43,31 @@ class Loading:
     progress: Callable[[str], None] = field(default=lambda text: None)
 
 
-def run(loading: Loading, source: Source) -> SourceReport:
+def landed(loading: Loading, source: Source) -> Landed:
+    """Land what the source delivers now; needs no Spark."""
+    jars = loading.lake.settings.jar_folder
+    return land(loading.lake.store, source, loading.data_root, loading.contracts, jars=jars, progress=loading.progress)
+
+
+def run(loading: Loading, source: Source, landing: Callable[[], Landed] | None = None) -> SourceReport:
     """Load the source; a delivery that is already in the lake is recognised without Spark.
 
-    A table whose share of rejected rows passes its contract's limit is left as it was, its rejected rows are in quarantine, its report
-    says `failed`, and the other tables of the source are loaded.
+    `landing` returns its delivery where it is landed elsewhere. A table whose share of rejected rows passes its contract's limit is left as
+    it was, its rejected rows are in quarantine, its report says `failed`, and the other tables of the source are loaded.
     """
     started = time.monotonic()
-    jars = loading.lake.settings.jar_folder
-    landed = land(loading.lake.store, source, loading.data_root, loading.contracts, jars=jars, progress=loading.progress)
-    number = sequence(loading.lake.store, source.name, landed.batch_id)
-    todo = [i for i in source.into if not loading.lake.ledger.is_done(source.name, landed.batch_id, i.contract, number)]
+    found = landing() if landing else landed(loading, source)
+    number = sequence(loading.lake.store, source.name, found.batch_id)
+    todo = [i for i in source.into if not loading.lake.ledger.is_done(source.name, found.batch_id, i.contract, number)]
     if not todo:
-        return _report(source, landed, (), started, is_new=False)
-    loading.lake.ledger.append_files(landed.file_rows(loading.run_id, loading.recorded_at))
-    if not landed.parts:
-        raise SanyuError("SY-L030", source=source.name, batch=landed.batch_id, files=len(landed.files))
-    load = _Load(loading, source, landed, number)
+        return _report(source, found, (), started, is_new=False)
+    loading.lake.ledger.append_files(found.file_rows(loading.run_id, loading.recorded_at))
+    if not found.parts:
+        raise SanyuError("SY-L030", source=source.name, batch=found.batch_id, files=len(found.files))
+    load = _Load(loading, source, found, number)
     raw = load.raw()
     targets = tuple(load.target(into, raw) for into in todo)
-    return _report(source, landed, targets, started)
+    return _report(source, found, targets, started)
 
 
 def is_loaded(loading: Loading, source: Source) -> bool:
@@ -79,10 +84,10 @@ def release(loading: Loading, source: Source, table: str, batch_id: str, rows: l
     """Load quarantined rows `(file, row number)` of a batch again with one check waived, and return how many came in."""
     from jobs.frames import only_rows, screen, table_rows
 
-    landed = landed_batch(loading.lake.store, source, batch_id)
+    found = landed_batch(loading.lake.store, source, batch_id)
     into = next(i for i in source.into if i.contract == table)
     contract = loading.contracts[table]
-    load = _Load(loading, source, landed, 1)
+    load = _Load(loading, source, found, 1)
     raw = only_rows(loading.spark(), load.raw_table().where(f"batch_id = '{batch_id}'"), rows)
     screening = screen(raw, load.for_target(into, contract, waived=(check,)), load.delivered(into))
     try:

@@ -6,13 +6,15 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
+from rich.markup import escape
 from rich.status import Status
 
 from jobs.context import Context
@@ -29,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORK = Path(".sanyu")
 LOAD, RELEASE = "city", "release"
 RELEASE_PATIENCE_S = 90
+SECONDS_BETWEEN_LINES = 15  # of progress, where the output is no terminal that a status line could live in
 
 
 @dataclass
@@ -75,23 +78,29 @@ def run_demo(options: Mapping[str, Any], city: str, data: str | None, *, keep_ai
         "lang": options.get("lang"),
     }
     context = Context(chosen)
-    with console.status("…") as status:
+    with console.status("…") as status, ThreadPoolExecutor(1, thread_name_prefix="generator") as pool:
         demo = Demo(context, folder.name, console, status, time.monotonic())
         editions = _first_editions(work) if generated else (None,)
         chains = _chains(folder.name)
+        # An edition is generated while Airflow starts or the one before is loaded: these leave a core idle half of the time.
+        making = pool.submit(_generated, work, editions[0])
         # Geocoding waits to be switched on: it would be a Spark session beside the release's.
         home, dags = WORK / "airflow" / folder.name, (LOAD, RELEASE, *(f"chain_{name}" for name in chains))
         with LocalAirflow(context.settings, home, ROOT / "dags", only=dags) as airflow, _progress(demo):
             demo.say(f"Airflow is up at {airflow.url}")
             scores: dict[int, Score] = {}
-            for edition in editions:
+            for edition, after in zip(editions, (*editions[1:], None), strict=True):
                 if edition:
+                    demo.status.update(f"generating the demo city, edition {edition}")
+                    making.result()
                     _deliver(demo, work, edition)
+                    making = pool.submit(_generated, work, after)
                 is_changed = _load(demo, airflow)
                 if edition == editions[-1]:
                     _mine(demo, airflow, chains, again=is_changed)
                 if generated:  # each edition while it is the newest: tables of facts keep no history
-                    scores[edition or 2] = score(context.lake, work / "truth" / str(edition or 2))
+                    is_mined = bool(chains) and edition == editions[-1]
+                    scores[edition or 2] = score(context.lake, work / "truth" / str(edition or 2), mined=is_mined)
             status.stop()
             code = _summary(demo, scores, chains)
             if keep_airflow:
@@ -104,12 +113,21 @@ def _first_editions(work: Path) -> tuple[Literal[1, 2] | None, ...]:
     return (None,) if (work / "truth" / "2").is_dir() else (1, 2)
 
 
+def _generated(work: Path, edition: Literal[1, 2] | None) -> None:
+    """Generate an edition of the demo city beside the one that is delivered; None is nothing to do."""
+    if edition:
+        fresh = _fresh(work, edition)
+        shutil.rmtree(fresh, ignore_errors=True)
+        generate(fresh, edition=edition)
+
+
+def _fresh(work: Path, edition: int) -> Path:
+    return work / f"edition-{edition}"
+
+
 def _deliver(demo: Demo, work: Path, edition: Literal[1, 2]) -> None:
-    """Put an edition of the demo city where its sources read, in place of the one before, and keep its truth."""
-    demo.status.update(f"generating the demo city, edition {edition}")
-    fresh = work / f"edition-{edition}"
-    shutil.rmtree(fresh, ignore_errors=True)
-    generate(fresh, edition=edition, progress=lambda text: demo.status.update(f"generating edition {edition}: {text}"))
+    """Put a generated edition of the demo city where its sources read, in place of the one before, and keep its truth."""
+    fresh = _fresh(work, edition)
     shutil.rmtree(work / "data", ignore_errors=True)
     (fresh / "data").rename(work / "data")
     truth = work / "truth" / str(edition)
@@ -160,15 +178,20 @@ def _release_runs(airflow: LocalAirflow) -> int:
 
 @contextmanager
 def _progress(demo: Demo) -> Iterator[None]:
-    """Show what the running Spark job says in the status line."""
+    """Show what the running Spark job says in the status line; in a log file, as a line now and then."""
     stop = threading.Event()
     file = Path(demo.context.settings.lake) / "runs" / "progress.txt"
+    begun_at = time.time()
 
     def watch() -> None:
+        said, last = "", time.monotonic()
         while not stop.wait(1):
-            if file.is_file() and file.stat().st_mtime > time.time() - 120:
+            if file.is_file() and file.stat().st_mtime > max(begun_at, time.time() - 120):
                 text = file.read_text("utf-8", errors="replace").strip()
                 demo.status.update(f"{time.monotonic() - demo.started:.0f} s  {text}")
+                if not demo.console.is_terminal and text != said and time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+                    said, last = text, time.monotonic()
+                    demo.say(f"· {escape(text)}")
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -186,7 +209,7 @@ def _summary(demo: Demo, scores: Mapping[int, Score], chains: tuple[str, ...]) -
     context, console = demo.context, demo.console
     columns = ["source_name", "table_name", "rows_in", "rows_loaded", "rows_unchanged", "rows_quarantined", "rows_duplicate", "rows_closed"]
     columns += ["delta_version", "status"]
-    rows = context.lake.table("raw.ops__ledger").to_arrow(columns=[*columns, "recorded_at"]).sort_by("recorded_at").to_pylist()
+    rows = in_order(context.lake.table("raw.ops__ledger").to_arrow(columns=[*columns, "recorded_at"]).to_pylist(), list(context.sources))
     heads = ("source", "table", "in", "loaded", "unchanged", "quarantined", "duplicate", "ended", "version", "status")
     console.print()
     show.table(None, heads, [tuple(r[c] for c in columns) for r in rows], right=heads[2:9])
@@ -211,6 +234,13 @@ def _summary(demo: Demo, scores: Mapping[int, Score], chains: tuple[str, ...]) -
             console.print(f"{'chain':<11} {lake / _page(name)}", soft_wrap=True)
     console.print(f"took        {time.monotonic() - demo.started:.0f} s")
     return code
+
+
+def in_order(rows: list[dict[str, Any]], sources: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the ledger's rows by run, and within a run as the sources are loaded, marts last; a mart without a row is left out."""
+    position = {name: number for number, name in enumerate(sources)}
+    told = [row for row in rows if row["rows_in"] or row["delta_version"] is not None or row["status"] == "failed"]
+    return sorted(told, key=lambda row: (row["recorded_at"], position.get(row["source_name"], len(position)), row["table_name"]))
 
 
 def _wait(console: Console, airflow: LocalAirflow) -> None:

@@ -30,7 +30,9 @@ MEASURED_ANEW_DEG = 5e-6
 class Measure:
     """One figure: `found` of `expected` (`value` is their share, or a measured size in `unit`), and the limit it must keep.
 
-    `limit` is a least share, or with `at_most` a greatest; None means that the figure is for information. Nothing expected passes nothing.
+    `limit` is a least share, or with `at_most` a greatest; None means that the figure is for information. `applies` is False where the
+    truth of the edition tells nothing of the kind, so that there is nothing to score; where it applies and nothing was there to measure,
+    it fails.
     """
 
     name: str
@@ -42,12 +44,15 @@ class Measure:
     limit: float | None = None
     at_most: bool = False
     unit: str = ""
+    applies: bool = True
 
     @property
     def passed(self) -> bool | None:
-        """Whether the limit is kept; None without limit or without anything to measure."""
-        if self.limit is None or not self.expected:
+        """Whether the limit is kept; None without a limit or where the measure does not apply."""
+        if self.limit is None or not self.applies:
             return None
+        if not self.expected:
+            return False
         return self.value <= self.limit if self.at_most else self.value >= self.limit
 
     def shown(self) -> str:
@@ -86,10 +91,10 @@ class Score:
         raise KeyError(name)
 
     def rows(self, lang: str | None = None) -> list[tuple[str, str, str, str, str]]:
-        """Return the table to print: title, found, expected, figure with its limit, verdict (ok, FAILED or blank)."""
+        """Return the table to print, of what applies: title, found, expected, figure with its limit, verdict (ok, FAILED or blank)."""
         chinese = (lang or language()) == "zh"
         table = []
-        for m in self.measures:
+        for m in (m for m in self.measures if m.applies):
             sign = "≤" if m.at_most else "≥"
             limit = "" if m.limit is None else f" ({sign} {m.limit:g} {m.unit})" if m.unit else f" ({sign} {m.limit:.1%})"
             verdict = {True: "ok", False: "FAILED", None: ""}[m.passed]
@@ -98,12 +103,16 @@ class Score:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the score for JSON."""
-        measures = {m.name: {"found": m.found, "expected": m.expected, "value": m.value, "passed": m.passed} for m in self.measures}
+        names = ("found", "expected", "value", "applies", "passed")
+        measures = {m.name: {name: getattr(m, name) for name in names} for m in self.measures}
         return {"edition": self.edition, "passed": self.passed, "measures": measures, "by_reason": self.by_reason.to_dict("records")}
 
 
-def score(lake: Tables, truth_dir: Path) -> Score:
-    """Hold the lake against the truth of an edition. SY-M003 where the truth is not there; a table that the lake lacks counts as empty."""
+def score(lake: Tables, truth_dir: Path, *, mined: bool = False) -> Score:
+    """Hold the lake against the truth of an edition. SY-M003 where the truth is not there; a table that the lake lacks counts as empty.
+
+    With `mined` hot spots have been sought: that the lake has none is then a failure; otherwise they are scored where it has some.
+    """
     told, facts = load_truth(truth_dir)
     view = View(lake, facts)
     planted, rejected = _rejects(view, told)
@@ -112,21 +121,30 @@ def score(lake: Tables, truth_dir: Path) -> Score:
     by_reason["share"] = by_reason["found"] / by_reason["expected"]
     by_table = _counts(view, told["counts"])
     right_counts = int((by_table["expected"] == by_table["found"]).sum())
+    any_rejects = len(planted) + len(rejected) > 0
+    found, right = int(planted["found"].sum()), int(planted["right"].sum())
+    told_of = {name: len(rows) > 0 for name, rows in told.items()}
     measures = (
-        _share("rejects_recall", "bad rows found", "坏行检出", int(planted["found"].sum()), len(planted), limit=0.99),
-        _share("rejects_reason", "… for the right reason", "……且原因正确", int(planted["right"].sum()), len(planted), limit=0.99),
+        _share("rejects_recall", "bad rows found", "坏行检出", found, len(planted), limit=0.99, applies=len(planted) > 0),
+        _share("rejects_reason", "… for the right reason", "……且原因正确", right, len(planted), limit=0.99, applies=len(planted) > 0),
         _share(
-            "rejects_precision", "rejected rows that were bad", "拒收行确为坏行", len(rejected) - len(surplus), len(rejected), limit=0.99
+            "rejects_precision", "rejected rows that were bad", "拒收行确为坏行", len(rejected) - len(surplus), len(rejected),
+            limit=0.99, applies=any_rejects,
         ),
-        _share("files_refused", "bad files refused", "坏文件拒读", *_files(view, told["files"])),
-        _share("duplicates", "duplicates merged", "重复合并", *_duplicates(view, told["duplicates"]), limit=0.99),
-        _share("rows_loaded", "tables with the right row count", "行数正确的表", right_counts, len(by_table)),
+        _share("files_refused", "bad files refused", "坏文件拒读", *_files(view, told["files"]), applies=told_of["files"]),
+        _share(
+            "duplicates", "duplicates merged", "重复合并", *_duplicates(view, told["duplicates"]), limit=0.99, applies=told_of["duplicates"]
+        ),
+        _share("rows_loaded", "tables with the right row count", "行数正确的表", right_counts, len(by_table), applies=told_of["counts"]),
         *_identities(view, told["identities"]),
         *_coordinates(view, told["coordinates"]),
-        _share("divisions", "division codes right", "区划代码正确", *_divisions(view, told["divisions"]), limit=0.999),
-        _share("edges", "sheet edges closed", "图幅接边闭合", *_edges(view, told["edges"]), limit=0.99),
-        *_hot_spots(lake, told["hot_spots"]),
-    )
+        _share(
+            "divisions", "division codes right", "区划代码正确", *_divisions(view, told["divisions"]), limit=0.999,
+            applies=told_of["divisions"],
+        ),
+        _share("edges", "sheet edges closed", "图幅接边闭合", *_edges(view, told["edges"]), limit=0.99, applies=told_of["edges"]),
+        *_hot_spots(lake, told["hot_spots"], mined),
+    )  # fmt: skip
     columns = ["source", "contract", "file", "row_number", "key", "reason", "codes"]
     return Score(
         int(facts["edition"]), measures, by_reason, by_table, missed[columns].reset_index(drop=True), surplus.reset_index(drop=True)
@@ -151,8 +169,8 @@ def _rejects(view: View, told: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, p
     return planted, rejected
 
 
-def _share(name: str, title: str, title_zh: str, found: int, expected: int, *, limit: float | None = 1.0) -> Measure:
-    return Measure(name, title, title_zh, found, expected, found / expected if expected else 0.0, limit)
+def _share(name: str, title: str, title_zh: str, found: int, expected: int, *, limit: float | None = 1.0, applies: bool = True) -> Measure:
+    return Measure(name, title, title_zh, found, expected, found / expected if expected else 0.0, limit, applies=applies)
 
 
 def _name(files: pd.Series) -> pd.Series:
@@ -238,9 +256,12 @@ def _identities(view: View, told: pd.DataFrame) -> tuple[Measure, ...]:
         taken = np.array([e in owner and owner[e] != k for e, k in zip(second[counted], rows.index[counted], strict=True)], dtype=bool)
         wrong, things = wrong + int((shared | taken).sum()), things + int(counted.sum())
     return (
-        _share("identities_kept", "identities kept", "实体标识保持", kept, same, limit=0.99),
-        Measure("false_merges", "false merges", "错误合并", wrong, things, wrong / things if things else 0.0, 0.001, at_most=True),
-    )
+        _share("identities_kept", "identities kept", "实体标识保持", kept, same, limit=0.99, applies=len(told) > 0 and view.edition > 1),
+        Measure(
+            "false_merges", "false merges", "错误合并", wrong, things, wrong / things if things else 0.0, 0.001,
+            at_most=True, applies=len(told) > 0,
+        ),
+    )  # fmt: skip
 
 
 def _entities(view: View, contract: str, rows: pd.DataFrame, edition: int) -> Anys:
@@ -271,9 +292,9 @@ def _coordinates(view: View, told: pd.DataFrame) -> tuple[Measure, ...]:
     return (
         Measure(
             "coordinates_error", "largest error after undoing GCJ-02 and BD-09", "GCJ-02、BD-09 还原最大误差", found, len(told), worst,
-            COORDINATE_LIMIT_M, at_most=True, unit="m",
+            COORDINATE_LIMIT_M, at_most=True, unit="m", applies=len(told) > 0,
         ),
-        _share("coordinates_found", "positions there", "坐标齐全", found, len(told), limit=0.999),
+        _share("coordinates_found", "positions there", "坐标齐全", found, len(told), limit=0.999, applies=len(told) > 0),
     )  # fmt: skip
 
 
@@ -301,15 +322,16 @@ def _edges(view: View, edges: pd.DataFrame) -> tuple[int, int]:
     return closed, len(edges)
 
 
-def _hot_spots(lake: Tables, discs: pd.DataFrame) -> tuple[Measure, ...]:
-    """Measure the planted hot spots by cells; nothing is expected before the chain `event_evolution` has run."""
+def _hot_spots(lake: Tables, discs: pd.DataFrame, mined: bool) -> tuple[Measure, ...]:
+    """Measure the planted hot spots by cells; they apply once hot spots of events have been sought (chain `event_evolution`)."""
     rows = events.score_of_lake(lake, discs)
+    sought = len(rows) > 0 or (mined and len(discs) > 0)
     core, named = int(rows["core_cells"].sum()), int(rows["found_cells"].sum())
     inside = int((rows["recall"] * rows["core_cells"]).sum().round()) if core else 0
     right = int((rows["precision"].fillna(0.0) * rows["found_cells"]).sum().round()) if named else 0
     return (
-        _share("hot_spots_recall", "planted hot spots named (cells)", "热点单元检出", inside, core, limit=0.8),
-        _share("hot_spots_precision", "… and named cells that were planted", "……检出单元确为热点", right, named, limit=0.6),
+        _share("hot_spots_recall", "planted hot spots named (cells)", "热点单元检出", inside, core, limit=0.8, applies=sought),
+        _share("hot_spots_precision", "… and named cells that were planted", "……检出单元确为热点", right, named, limit=0.6, applies=sought),
     )
 
 

@@ -14,8 +14,20 @@ from schemas.fields import fields_of
 from schemas.messages import language
 from schemas.model import Contract
 
-# Ten colours that stay apart for colour-blind readers (Paul Tol, "muted", 2021), lightened where they fill areas.
+# Ten colours of points that stay apart for colour-blind readers (Paul Tol, "muted", 2021).
 PALETTE = ("#88ccee", "#cc6677", "#ddcc77", "#117733", "#332288", "#aa4499", "#44aa99", "#999933", "#882255", "#e08214")
+# Areas are large and lie under everything: softer, and neither the blue of water nor the green of parks.
+AREA_PALETTE = ("#dcc4a4", "#df9a94", "#e5bf6c", "#a9a3c9", "#c58fb4", "#8f9dbd", "#c98763", "#aaa386", "#b9807f", "#d7a5c0")
+OTHER = "other"
+# Width class of a road by its code in list `road_class`: 1 a path, 6 a motorway.
+ROAD_RANKS = {
+    **dict.fromkeys(("motorway", "expressway"), 6),
+    **dict.fromkeys(("trunk", "primary"), 5),
+    "secondary": 4,
+    **dict.fromkeys(("tertiary", "link"), 3),
+    **dict.fromkeys(("pedestrian", "footway", "steps", "cycleway", "path", "track", "construction"), 1),
+}
+STREET_RANK = 2
 
 
 @dataclass(frozen=True)
@@ -81,14 +93,21 @@ class MapLayer:
 
 
 def class_colours(layer: MapLayer, most: int = 8) -> list[tuple[str, str, str, int]]:
-    """Return `(code, title, colour, rows)` of the commonest classes, most frequent first; empty where one colour says it all."""
+    """Return `(code, title, colour, rows)` of the commonest classes, most frequent first; empty where one colour says it all.
+
+    Rows of the class `other` keep the layer's own colour.
+    """
     if not layer.theme.by_class or "class_code" not in layer.frame:
         return []
     counts = layer.frame["class_code"].dropna().value_counts()
     if len(counts) < 2:
         return []
     commonest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
-    return [(str(c), layer.classes.get(str(c), str(c)), PALETTE[i], int(n)) for i, (c, n) in enumerate(commonest)]
+    palette = iter(AREA_PALETTE if layer.theme.mark == "area" else PALETTE)
+    colours = [layer.theme.colour if code == OTHER else next(palette) for code, _ in commonest]
+    return [
+        (str(code), layer.classes.get(str(code), str(code)), colour, int(n)) for (code, n), colour in zip(commonest, colours, strict=True)
+    ]
 
 
 def colour_rule(layer: MapLayer) -> Any:
@@ -125,8 +144,10 @@ def _named(layer: MapLayer, kind: str, shape: str, paint: dict[str, Any], **more
 def _area_styles(layer: MapLayer) -> list[dict[str, Any]]:
     colour = colour_rule(layer)
     if layer.theme.mark == "dash":
-        outline = {"line-color": layer.theme.colour, "line-width": 1.4, "line-dasharray": [4, 2]}
-        clear = {"fill-color": layer.theme.colour, "fill-opacity": 0.03}
+        width = ["interpolate", ["linear"], ["zoom"], 9, 0.7, 12, 1.0, 16, 2.0]
+        outline = {"line-color": layer.theme.colour, "line-width": width, "line-dasharray": [4, 2], "line-opacity": 0.75}
+        # Only so that a click on the ground finds its division: levels lie upon each other, and a tint of each would dye the city.
+        clear = {"fill-color": layer.theme.colour, "fill-opacity": 0.005}
         return [_named(layer, "fill", "Polygon", clear), {**_named(layer, "line", "Polygon", outline), "id": f"{layer.key}-outline"}]
     if "height_m" in layer.frame or "floors_above" in layer.frame:
         solid = {"fill-extrusion-color": colour, "fill-extrusion-height": 0, "fill-extrusion-opacity": 0.92}
@@ -135,41 +156,35 @@ def _area_styles(layer: MapLayer) -> list[dict[str, Any]]:
             _named(layer, "fill-extrusion", "Polygon", solid),
             {**_named(layer, "line", "Polygon", edge, minzoom=14), "id": f"{layer.key}-edge"},
         ]
-    return [_named(layer, "fill", "Polygon", {"fill-color": colour, "fill-outline-color": "rgba(0,0,0,0.12)"})]
+    # Areas of a table that has no theme of its own lie on streets and houses: these must show through.
+    opacity = 1.0 if layer.theme.mark == "area" else 0.3
+    return [_named(layer, "fill", "Polygon", {"fill-color": colour, "fill-outline-color": "rgba(0,0,0,0.12)", "fill-opacity": opacity})]
 
 
 def _line_styles(layer: MapLayer) -> list[dict[str, Any]]:
     colour = colour_rule(layer)
     if layer.theme.mark != "line":
         return [_named(layer, "line", "LineString", {"line-color": colour, "line-width": 1.6})]
-    rank = ["coalesce", ["get", "rank"], 2]
-    base = ["interpolate", ["exponential", 1.5], ["zoom"], 10, ["*", 0.18, rank], 14, ["*", 0.7, rank], 18, ["*", 4, rank]]
-    casing = [*base[:3], 10, 0, 14, ["+", 1, ["*", 0.7, rank]], 18, ["+", 2, ["*", 4, rank]]]
-    shade = ["interpolate", ["linear"], rank, 1, "#cfc8bb", 2, "#ffffff", 4, "#fbe3a2", 6, "#eb9a4b"]
+    rank = ["coalesce", ["get", "rank"], STREET_RANK]
+    base = ["interpolate", ["exponential", 1.5], ["zoom"], 10, ["max", 0.4, ["*", 0.25, rank]], 14, ["*", 0.8, rank], 18, ["*", 4, rank]]
+    casing = [*base[:3], 13, 0, 14, ["+", 1, ["*", 0.8, rank]], 18, ["+", 2, ["*", 4, rank]]]
+    # A hair line has no room for a casing: from afar streets are darker than the ground, near by white between dark edges.
+    afar = ["interpolate", ["linear"], rank, 1, "#d5cdbf", 2, "#b3a894", 4, "#e2bb62", 6, "#e08a35"]
+    near = ["interpolate", ["linear"], rank, 1, "#e6dfd2", 2, "#ffffff", 4, "#fbe3a2", 6, "#eb9a4b"]
+    shade = ["interpolate", ["linear"], ["zoom"], 12.5, afar, 14.5, near]
     rounded = {"line-cap": "round", "line-join": "round", "line-sort-key": rank}
     under = {**_named(layer, "line", "LineString", {"line-color": "#a99f8d", "line-width": casing}), "id": f"{layer.key}-casing"}
     return [
-        {**under, "layout": rounded, "minzoom": 11},
+        {**under, "layout": rounded, "minzoom": 13},
         _named(layer, "line", "LineString", {"line-color": shade, "line-width": base}, layout=rounded),
     ]
 
 
 def _point_style(layer: MapLayer) -> dict[str, Any]:
-    radius = ["interpolate", ["linear"], ["zoom"], 10, 0.8, 13, 1.8, 16, 4.5]
-    edge = ["interpolate", ["linear"], ["zoom"], 13, 0, 15, 0.8]
+    radius = ["interpolate", ["linear"], ["zoom"], 8, 1.5, 12, 2.0, 14, 3.2, 17, 6]
+    edge = ["interpolate", ["linear"], ["zoom"], 12.5, 0, 15, 0.9]
     paint = {"circle-radius": radius, "circle-color": colour_rule(layer), "circle-stroke-color": "#ffffff", "circle-stroke-width": edge}
     return _named(layer, "circle", "Point", paint)
-
-
-# Width class of a road by its code in list `road_class`: 1 a path, 6 a motorway.
-ROAD_RANKS = {
-    **dict.fromkeys(("motorway", "expressway"), 6),
-    **dict.fromkeys(("trunk", "primary"), 5),
-    "secondary": 4,
-    **dict.fromkeys(("tertiary", "link"), 3),
-    **dict.fromkeys(("pedestrian", "footway", "steps", "cycleway", "path", "track", "construction"), 1),
-}
-STREET_RANK = 2
 
 
 def map_layer(contract: Contract, frame: gpd.GeoDataFrame) -> MapLayer:

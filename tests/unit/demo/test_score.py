@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 import shapely
 
+from sanyu.demo.events import TABLE
 from sanyu.demo.score import score
 from sanyu.demo.view import TABLES
 from schemas.messages import SanyuError
@@ -191,7 +192,34 @@ def test_empty_lake_passes_nothing(tmp_path: Path) -> None:
     found = score(FakeLake({}), truth)
     assert not found.passed
     assert found.measure("rejects_recall").value == 0
-    assert len(found.rows("zh")) == len(found.rows("en")) == len(found.measures)
+
+
+def test_what_the_truth_does_not_tell_of_is_not_listed(tmp_path: Path) -> None:
+    truth = _truth(tmp_path, 1, rejects=REJECTS, counts=COUNTS, identities=IDENTITIES[:1])
+    found = score(_two_editions(_core()), truth)
+    listed = [row[0] for row in found.rows("en")]
+    assert listed == [
+        *("bad rows found", "… for the right reason", "rejected rows that were bad", "tables with the right row count", "false merges")
+    ]
+    assert len(found.rows("zh")) == len(listed)
+    assert found.to_dict()["measures"]["identities_kept"] == {"found": 0, "expected": 0, "value": 0.0, "applies": False, "passed": None}
+
+
+def test_measure_that_finds_nothing_to_measure_has_failed(tmp_path: Path) -> None:
+    found = score(FakeLake({}), _truth(tmp_path, 1, rejects=REJECTS, identities=IDENTITIES[:1]))
+    verdicts = {row[0]: row[3:] for row in found.rows("en")}
+    assert verdicts["rejected rows that were bad"] == ("– (≥ 99.0%)", "FAILED")
+    assert verdicts["false merges"] == ("– (≤ 0.1%)", "FAILED")
+
+
+def test_hot_spots_are_scored_once_they_were_sought(tmp_path: Path) -> None:
+    truth = _truth(tmp_path, 1, hot_spots=[("New", 0.0, 0.0, 3000.0)])
+    run = {"result_source": "run", "recorded_at": "2026"}
+    cells = pd.DataFrame({"category_name": ["Sporadic Hot Spot"], "geom": [shapely.to_wkb(shapely.box(120, 30, 120.001, 30.001))]})
+    sought = FakeLake({TABLE: {None: cells}, "mart.mining__run": {None: pd.DataFrame([run])}})
+    assert score(FakeLake({}), truth).rows("en") == []
+    assert [row[4] for row in score(sought, truth).rows("en")] == ["FAILED", "FAILED"]
+    assert [row[4] for row in score(FakeLake({}), truth, mined=True).rows("en")] == ["FAILED", "FAILED"]
 
 
 def test_folder_without_truth_is_named(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import shapely
 
-from sanyu.serve.layers import MapLayer, class_colours, map_columns, map_layer, map_styles
+from sanyu.serve.layers import AREA_PALETTE, THEMES, MapLayer, class_colours, map_columns, map_layer, map_styles
 from sanyu.serve.overview import preview_png
 from sanyu.serve.preview import render, view_bounds
 from schemas.basemap.building import CONTRACT as BUILDING
@@ -97,6 +97,28 @@ def test_roads_are_as_wide_as_their_class(tmp_path: Path, english: None) -> None
 def test_the_commonest_classes_get_colours_in_the_order_of_their_number() -> None:
     layer = _layer("core.basemap__place", [shapely.Point(120, 30)] * 4, class_code=["02", "01", "02", None])
     assert [(code, count) for code, _, _, count in class_colours(layer)] == [("02", 2), ("01", 1)]
+
+
+def test_other_keeps_the_colour_of_its_layer_and_no_building_is_as_blue_as_water() -> None:
+    shapes = [shapely.box(0, 0, 1, 1)] * 3
+    layer = _layer("core.basemap__building", shapes, class_code=["other", "other", "office"])
+    assert [(code, colour) for code, _, colour, _ in class_colours(layer)] == [("other", layer.theme.colour), ("office", AREA_PALETTE[0])]
+    assert THEMES["core.basemap__water"].colour not in AREA_PALETTE
+
+
+def test_areas_without_a_theme_do_not_hide_what_lies_below() -> None:
+    fills = {
+        name: map_styles(_layer(name, [shapely.box(0, 0, 1, 1)]))[0]["paint"]["fill-opacity"]
+        for name in ("core.basemap__water", "core.basemap__parcel")
+    }
+    assert fills == {"core.basemap__water": 1.0, "core.basemap__parcel": 0.3}
+
+
+def test_thin_outskirts_do_not_zoom_the_map_out() -> None:
+    town = [shapely.Point(120 + n / 1000, 30 + n / 1000) for n in range(100)] * 10
+    county = [shapely.Point(118 + n / 20, 29) for n in range(20)] * 2
+    (west, south), (east, north) = view_bounds([_layer("core.basemap__place", [*town, *county])])
+    assert 119.95 < west < 120.0 and 120.09 < east < 120.11 and 29.95 < south < north < 30.11
 
 
 def test_a_layer_of_mixed_kinds_draws_each_kind() -> None:

@@ -1,0 +1,71 @@
+"""Several sources in a row: the next is landed while one is loaded, none further ahead, and a failure stays with its source."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from jobs import load, run
+from jobs.report import SourceReport
+from schemas.messages import SanyuError
+
+
+@dataclass(frozen=True)
+class Named:
+    name: str
+
+
+@dataclass
+class Seen:
+    """What happened, in order; `landed` tells which sources are landed by now."""
+
+    steps: list[str] = field(default_factory=list)
+    landed: dict[str, threading.Event] = field(default_factory=lambda: {name: threading.Event() for name in "abc"})
+    threads: set[str] = field(default_factory=set)
+
+    def spark(self) -> None:
+        self.steps.append("spark")
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
+    found = Seen()
+
+    def land(loading: Any, source: Any) -> str:
+        found.threads.add(threading.current_thread().name)
+        found.landed[source.name].set()
+        if source.name == "b":
+            raise SanyuError("SY-L031", source="b", pattern="x", folder="y")
+        return f"landed {source.name}"
+
+    def load_one(loading: Any, source: Any, landing: Any) -> SourceReport:
+        after = {"a": "b", "b": "c", "c": "c"}[source.name]
+        assert found.landed[after].wait(10), f"{after} was not landed while {source.name} was loaded"
+        if source.name == "a":
+            assert not found.landed["c"].is_set()
+        found.steps.append(landing())
+        return SourceReport(source.name, "batch", 1, (), 0, 0, (), 0.0)
+
+    monkeypatch.setattr(load, "landed", land)
+    monkeypatch.setattr(load, "run", load_one)
+    monkeypatch.setattr(SourceReport, "failed", lambda source, error, seconds: f"{source.name}: {error[:7]}")
+    return found
+
+
+def test_the_next_source_is_landed_while_one_is_loaded(seen: Seen) -> None:
+    sources: Any = [Named("a"), Named("b"), Named("c")]
+    reports: list[Any] = list(run.load_all(seen, sources))  # type: ignore[arg-type]
+    assert seen.steps == ["landed a", "landed c"]
+    assert [getattr(report, "source", report) for report in reports] == ["a", "b: SY-L031", "c"]
+    assert threading.current_thread().name not in seen.threads
+
+
+def test_spark_starts_at_once_only_where_everything_is_new(seen: Seen) -> None:
+    sources: Any = [Named("a"), Named("b"), Named("c")]
+    run.load_all(seen, sources, all_new=True)  # type: ignore[arg-type]
+    assert seen.steps[0] == "spark"
+    assert run.load_all(seen, [], all_new=True) == []  # type: ignore[arg-type]
+    assert seen.steps.count("spark") == 1
