@@ -177,6 +177,13 @@ class AddressEngine:
         matches = with_grid_codes([self._match(query, area, None, limit, matcher) for query in numbers])
         return [matches[numbers[query]] for query in queries]
 
+    def prepare(self, at: date | None = None) -> None:
+        """Make now what the first queries would make, so that processes forked from this one share it."""
+        for shard in self._catalog.shards:
+            shard.prepare()
+        self._matcher_at(at).ask(key_of("预热预热预热"), faulty=True)
+        self.match("预热", at=at)
+
     def reverse(self, lon: Any, lat: Any, *, crs: str = "EPSG:4490", at: date | None = None) -> Any:
         """Return division chain, nearest street and nearest address of a point; arrays give an Arrow table, see `ReverseIndex.query`.
 

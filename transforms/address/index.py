@@ -76,6 +76,10 @@ class Shard:
         """Return the rows' columns by name, each one array: access by table and chunk costs more than the look-up itself."""
         return {name: self.rows[name].chunk(0) if len(self) else pa.array([], pa.large_string()) for name in self.rows.column_names}
 
+    def prepare(self) -> None:
+        """Make what the first query would make."""
+        _ = self.columns, self._coded
+
     @cached_property
     def _coded(self) -> tuple[list[list[str | None]], NDArray[np.int32]]:
         """Return the distinct values of each of LEVELS and their numbers, shape (rows, columns): a query reads whole rows."""
