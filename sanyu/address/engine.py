@@ -181,6 +181,7 @@ class AddressEngine:
         """Make now what the first queries would make, so that processes forked from this one share it."""
         for shard in self._catalog.shards:
             shard.prepare()
+        _ = self._latin
         self._matcher_at(at).ask(key_of("预热预热预热"), faulty=True)
         self.match("预热", at=at)
 
