@@ -153,7 +153,7 @@ class AddressEngine:
         key = key_of(query)
         if not key.strip(" -#"):
             return refusal(query, "SY-A012" if query.strip(_BLANK) else "SY-A010", value=query)
-        told = by_offset(matcher, query) or by_crossing(matcher, query)
+        told = by_offset(query, lambda anchor: self._match(anchor, context, near, limit, matcher)) or by_crossing(matcher, query)
         if told is not None and told.code != "SY-A017":
             return told
         latin = self._latin.match(query) if is_mostly_latin(query) and self._latin is not None else None
@@ -235,10 +235,13 @@ class AddressEngine:
         return compare(self._matcher, first, second)
 
     def extract(self, text: str) -> list[Extract]:
-        """Return the toponyms and addresses of a running text with their offsets, each with its match."""
+        """Return the toponyms and addresses of a running text with their offsets, each with its match.
+
+        Of numbers listed behind one name (建设西路28、30号) each is one, its match that of the whole address.
+        """
         found = extracts(self._matcher, text)
-        matches = self.match_many(text[start:end] for start, end in found)
-        return [Extract(text[a:b], a, b, match) for (a, b), match in zip(found, matches, strict=True)]
+        matches = self.match_many(asked for _, _, asked in found)
+        return [Extract(text[a:b], a, b, match) for (a, b, _), match in zip(found, matches, strict=True)]
 
     def division_codes(self, texts: Iterable[str]) -> list[str | None]:
         """Return the 12-digit code of the deepest division that each text's head names, None where there is none or several."""

@@ -142,6 +142,24 @@ def test_the_answer_is_filled_and_reasoned(engine: sanyu.AddressEngine) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "standard"),
+    [
+        ("解放东路12号北侧100米", "东海省临海新城望海区青园街道龙溪社区解放东路12号北侧100米"),
+        ("100 m east of 解放东路12号", "东海省临海新城望海区青园街道龙溪社区解放东路12号东侧100米"),
+    ],
+)
+def test_an_offset_is_never_told_as_the_place_itself(engine: sanyu.AddressEngine, text: str, standard: str) -> None:
+    found = engine.match(text)
+    assert (found.standard, found.precision, found.entity_id) == (standard, "offset", None)
+    assert (found.reasons[-1].code, found.reasons[-1].found) == ("offset", engine.match("解放东路12号").standard)
+
+
+def test_without_a_distance_an_offset_tells_its_side_at_the_point_of_its_anchor(engine: sanyu.AddressEngine) -> None:
+    found = engine.match("解放东路12号西侧")
+    assert (found.standard or "").endswith("解放东路12号西侧") and (found.precision, found.lon) == ("area", 120.12)
+
+
 def test_fields_match_as_one_string_does(engine: sanyu.AddressEngine) -> None:
     assert _id(engine.match({"district_name": "望海区", "road": "解放东路", "door_number": 12})) == "D12"
 
