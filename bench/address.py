@@ -85,7 +85,7 @@ def score() -> tuple[str, list[Measure], str]:
     for row in table.itertuples():
         shares = (row.is_right, row.is_neighbour, row.is_class_right, row.has_coordinate)
         lines.append(f"| {row.kind} | {row.queries} | " + " | ".join(f"{share:.3f}" for share in shares) + " |")
-    return "Demo city", measures, "\n".join(lines) + "\n"
+    return "Demo city", measures, "\n".join(lines) + f"\n\n{_when()}"
 
 
 def _elsewhere(kinds: list[str]) -> list[Measure]:
@@ -252,7 +252,11 @@ def batch() -> tuple[str, list[Measure], str]:
         ),
     ]
     told = f"{len(set(texts)):,} different texts among {len(texts):,}; two forked processes, Parquet to Parquet. "
-    return "Batch", measures, told + f"{date.today()}, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores when it ended.\n"
+    return "Batch", measures, told + _when()
+
+
+def _when() -> str:
+    return f"{date.today()}, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores when it ended.\n"
 
 
 def _held() -> float:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +183,14 @@ def test_an_alias_holds_from_the_next_call_on_and_after_a_reload(engine: sanyu.A
         assert _id(known.match("二小")) == "S2"
     with pytest.raises(SanyuError, match="SY-A006"):
         engine.add_alias("无", element="没有这条路")
+
+
+def test_a_saved_engine_starts_without_pandas(engine: sanyu.AddressEngine, tmp_path: Path) -> None:
+    engine.add_alias("老市场", entity_id="D12")
+    engine.save(tmp_path)
+    asked = "import sys, sanyu; print(sanyu.AddressEngine.load(sys.argv[1]).match('老市场').entity_id, 'pandas' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", asked, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["D12", "False"]
 
 
 def test_the_rebuild_of_a_district_touches_its_shard_alone(engine: sanyu.AddressEngine, tmp_path: Path) -> None:
