@@ -1,16 +1,18 @@
 """Match a whole file or table: every input row comes back exactly once, in order, with its answer beside it.
 
 Rows are taken in chunks, so that memory does not grow with the file. Results are written beside their target and put in its place when all
-rows are there: what is interrupted leaves nothing half written. With `workers` the chunks are matched by that many processes, each with the
-engine loaded from its folder.
+rows are there: what is interrupted leaves nothing half written. With `workers` the chunks are matched by that many processes: forks of this
+one that share its engine or, where other threads run (a notebook, a service), fresh ones, each with the engine loaded from its folder.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import signal
 import tempfile
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,6 +34,7 @@ from transforms.address.model import LEVELS
 CHUNK_ROWS = 5000
 Columns = str | Mapping[str, str]
 MOST_CANDIDATES = 5
+_inherited: list[AddressEngine] = []
 _engines: dict[str, tuple[tuple[int, ...], AddressEngine]] = {}
 
 
@@ -94,7 +97,7 @@ def matched_chunks(
         for chunk in chunks:
             yield chunk, matched_table(engine, chunk, columns, prefix, options.context, options.at)
         return
-    with _saved(engine) as folder, _pool(options.workers) as pool:
+    with _workers(engine, options) as (pool, folder):
         waiting: deque[tuple[pa.Table, Future[pa.Table]]] = deque()
         for chunk in chunks:
             asked = chunk.select(_read(columns))
@@ -160,17 +163,42 @@ def _saved(engine: AddressEngine) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Yield processes that inherit no threads or locks; a batch that is given up waits for the chunks that they are at, no longer."""
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
+def _workers(engine: AddressEngine, options: Options) -> Iterator[tuple[ProcessPoolExecutor, str | None]]:
+    """Yield the processes, and the folder that they load the engine from, None where they are forks that have it.
+
+    A fork has the locks of all threads and only one thread to open them, so that other threads rule it out. A batch that is given up waits
+    for the chunks that the processes are at, no longer.
+    """
+    if threading.active_count() > 1 or "fork" not in multiprocessing.get_all_start_methods():
+        with _saved(engine) as folder:
+            pool = ProcessPoolExecutor(
+                options.workers, multiprocessing.get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN)
+            )
+            try:
+                yield pool, folder
+            finally:
+                pool.shutdown(cancel_futures=True)
+        return
+    engine.prepare(options.at)
+    pool = ProcessPoolExecutor(options.workers, multiprocessing.get_context("fork"), _take, (engine,))
+    gc.collect()
+    gc.freeze()  # a collection in a worker would touch, and so copy, every page that it shares
     try:
-        yield pool
+        yield pool, None
     finally:
         pool.shutdown(cancel_futures=True)
+        gc.unfreeze()
 
 
-def _in_worker(folder: str, chunk: pa.Table, columns: Columns, prefix: str, context: str | None, at: date | None) -> pa.Table:
-    return matched_table(engine_at(folder), chunk, columns, prefix, context, at)
+def _take(engine: AddressEngine) -> None:
+    """Keep the engine of the process that this one was forked from."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _inherited.append(engine)
+
+
+def _in_worker(folder: str | None, chunk: pa.Table, columns: Columns, prefix: str, context: str | None, at: date | None) -> pa.Table:
+    engine = _inherited[-1] if folder is None else engine_at(folder)
+    return matched_table(engine, chunk, columns, prefix, context, at)
 
 
 def engine_at(folder: str) -> AddressEngine:

@@ -153,7 +153,7 @@ class AddressEngine:
         key = key_of(query)
         if not key.strip(" -#"):
             return refusal(query, "SY-A012" if query.strip(_BLANK) else "SY-A010", value=query)
-        told = by_offset(matcher, query) or by_crossing(matcher, query)
+        told = by_offset(query, lambda anchor: self._match(anchor, context, near, limit, matcher)) or by_crossing(matcher, query)
         if told is not None and told.code != "SY-A017":
             return told
         latin = self._latin.match(query) if is_mostly_latin(query) and self._latin is not None else None
@@ -176,6 +176,14 @@ class AddressEngine:
         area, matcher = self._context(context), self._matcher_at(at)
         matches = with_grid_codes([self._match(query, area, None, limit, matcher) for query in numbers])
         return [matches[numbers[query]] for query in queries]
+
+    def prepare(self, at: date | None = None) -> None:
+        """Make now what the first queries would make, so that processes forked from this one share it."""
+        for shard in self._catalog.shards:
+            shard.prepare()
+        _ = self._latin
+        self._matcher_at(at).ask(key_of("预热预热预热"), faulty=True)
+        self.match("预热", at=at)
 
     def reverse(self, lon: Any, lat: Any, *, crs: str = "EPSG:4490", at: date | None = None) -> Any:
         """Return division chain, nearest street and nearest address of a point; arrays give an Arrow table, see `ReverseIndex.query`.
@@ -227,10 +235,13 @@ class AddressEngine:
         return compare(self._matcher, first, second)
 
     def extract(self, text: str) -> list[Extract]:
-        """Return the toponyms and addresses of a running text with their offsets, each with its match."""
+        """Return the toponyms and addresses of a running text with their offsets, each with its match.
+
+        Of numbers listed behind one name (建设西路28、30号) each is one, its match that of the whole address.
+        """
         found = extracts(self._matcher, text)
-        matches = self.match_many(text[start:end] for start, end in found)
-        return [Extract(text[a:b], a, b, match) for (a, b), match in zip(found, matches, strict=True)]
+        matches = self.match_many(asked for _, _, asked in found)
+        return [Extract(text[a:b], a, b, match) for (a, b, _), match in zip(found, matches, strict=True)]
 
     def division_codes(self, texts: Iterable[str]) -> list[str | None]:
         """Return the 12-digit code of the deepest division that each text's head names, None where there is none or several."""

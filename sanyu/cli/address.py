@@ -106,6 +106,8 @@ def batch(
     json: Json = False,
 ) -> None:
     """Match every row of a file or table; each row comes back once, in order, with its answer."""
+    from rich.live import Live
+
     from sanyu.address.batch import Options, run
     from sanyu.cli.address_map import MapWriter
 
@@ -115,12 +117,12 @@ def batch(
         raise typer.BadParameter(say("name one column, or several as level=column", "请指定一个字段，或用 level=column 指定多个"))
     processes = workers or (os.cpu_count() or 1 if size > 20_000 else 1)
     engine = engine_of(ctx)
-    with show.console.status("…") as status:
+    with Live("…", console=show.console, auto_refresh=False, transient=True) as live:  # a thread that refreshes would rule out forks
         options = Options(
             context=context,
             at=at.date() if at else None,
             workers=processes,
-            progress=lambda done: status.update(say(f"{done:,} rows", f"{done:,} 行")),
+            progress=lambda done: live.update(say(f"{done:,} rows", f"{done:,} 行"), refresh=True),
             writers={".html": functools.partial(MapWriter, roads=engine.road_lines())},
         )
         report = run(engine, rows, columns, out, options)

@@ -9,6 +9,7 @@ solved first and tell the others what they know.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -105,6 +106,7 @@ class _Grid:
         spots = np.concatenate([street.spots for street in self.blocks]) if self.blocks else np.empty((0, 2))
         low, high = np.quantile(spots, [0.01, 0.99], axis=0) if len(spots) else (np.zeros(2), np.zeros(2))
         self.meets: dict[int, list[tuple[int, int]]] = {}
+        self._along: dict[int, list[tuple[int, int, float, int]]] = {}
         for i, (key, street) in enumerate(zip(self.keys, self.blocks, strict=True)):
             for k, crosses in enumerate(street.crosses):
                 for j in crosses:
@@ -123,7 +125,7 @@ class _Grid:
                 street.block_m = float(np.clip(np.median(np.diff(main)), 60.0, 300.0))
 
     def told(self, i: int) -> bool:
-        return any(True for _ in self._parallels(i))
+        return bool(self._parallels(i))
 
     def solve(self, i: int, *, has_parallels: bool) -> None:
         """Find the blocks of a street, in the sense of its axis that costs less."""
@@ -167,18 +169,29 @@ class _Grid:
 
     def _parallels(self, i: int) -> dict[int, dict[int, tuple[float, int]]]:
         """Return solved streets that run along, each with the crossings that both share: own crossing → (metres between, other's)."""
-        street = self.blocks[i]
         found: dict[int, dict[int, tuple[float, int]]] = {}
-        for k, crosses in enumerate(street.crosses):
-            for j in crosses:
-                for o, m in self.meets.get(j, ()):
-                    other = self.blocks[o]
-                    if o == i or not other.sense or abs(float(self.axes[o] @ self.axes[i])) < PARALLEL:
-                        continue
-                    metres = float(np.hypot(*(other.spots[m] - street.spots[k])))
-                    if SAME_KNOT_M < metres < NEAR_M:
-                        found.setdefault(o, {})[k] = metres, m
+        for o, k, metres, m in self._alongside(i):
+            if self.blocks[o].sense:
+                found.setdefault(o, {})[k] = metres, m
         return found
+
+    def _alongside(self, i: int) -> list[tuple[int, int, float, int]]:
+        """Return (street, own crossing, metres between, its crossing) of the streets that run along, solved or not."""
+        known = self._along.get(i)
+        if known is None:
+            street = self.blocks[i]
+            known = self._along[i] = []
+            is_along = (np.abs(self.axes @ self.axes[i]) >= PARALLEL).tolist()
+            is_along[i] = False
+            for k, (crosses, (x, y)) in enumerate(zip(street.crosses, street.spots.tolist(), strict=True)):
+                for j in crosses:
+                    for o, m in self.meets.get(j, ()):
+                        if is_along[o]:
+                            there = self.blocks[o].spots[m]
+                            metres = math.hypot(float(there[0]) - x, float(there[1]) - y)
+                            if SAME_KNOT_M < metres < NEAR_M:
+                                known.append((o, k, metres, m))
+        return known
 
     def _expected(self, i: int) -> tuple[list[list[tuple[float, float]]], Floats]:
         """Return per crossing the rises that parallel streets tell from the one before, with weights, and the hundred that they have."""

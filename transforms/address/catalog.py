@@ -130,10 +130,10 @@ class Catalog:
     def _entities(self, wanted: Sequence[str]) -> dict[str, tuple[int, int]]:
         """Return (shard, row) of those entities that the shards hold, by one pass over their columns."""
         out: dict[str, tuple[int, int]] = {}
-        ids = pa.array(sorted(set(wanted)), pa.large_string())
+        ids = _strings(sorted(set(wanted)))
         for number, shard in enumerate(self.shards if len(ids) else ()):
             found = pc.index_in(shard.rows["entity_id"], ids).combine_chunks()
-            for row in np.flatnonzero(np.asarray(found.is_valid())).tolist():
+            for row in pc.indices_nonzero(found.is_valid()).to_pylist():
                 out.setdefault(ids[found[row].as_py()].as_py(), (number, row))
         return out
 
@@ -197,6 +197,13 @@ class Catalog:
                 hits, costs = part.lexicon.faulty_hits(codes, begin)
                 found += grouped(hits, costs, part.names_of)
         return found
+
+
+def _strings(texts: list[str]) -> pa.LargeStringArray:
+    """Return the texts as an array; `pyarrow.array` imports pandas, a quarter of a second of every start."""
+    coded = [text.encode() for text in texts]
+    offsets = np.cumsum([0, *(len(text) for text in coded)], dtype=np.int64)
+    return pa.LargeStringArray.from_buffers(len(coded), pa.py_buffer(offsets), pa.py_buffer(b"".join(coded)))
 
 
 def _headed(key: str, heads: list[tuple[str, str]]) -> list[tuple[str, float]]:

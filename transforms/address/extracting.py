@@ -1,4 +1,7 @@
-"""Finds toponyms and addresses in running text (地名抽取): runs of divisions, names and numbers that touch."""
+"""Finds toponyms and addresses in running text (地名抽取): runs of divisions, names and numbers that touch.
+
+Numbers that are listed behind one name are places of their own: 建设西路28、30号 is 建设西路28号 and 建设西路30号.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,24 @@ from transforms.address.divisions import FULL
 from transforms.address.lattice import Named
 from transforms.address.matcher import Matcher
 from transforms.address.model import Match
-from transforms.address.numbers import Number, numbers_in
-from transforms.address.text import key_with_offsets
+from transforms.address.numbers import NUMBER_LEVELS, Number, numbers_in
+from transforms.address.text import clean, key_with_offsets
 
 _PIECE = 200  # characters read at once; a cut falls on punctuation where there is any
 _SENTENCE = re.compile("[^。！？!?；;\n\r]+")
+_NUMBERED = frozenset("路街道巷弄里村区园苑庄城寓")  # what names end with whose numbers follow without more ado
 _AT_DOOR = re.compile("附近|旁|对面|对过|门[口前]")  # what makes a number without 号 a door: 秋江北路28附近
+_NUMBER = "(?:[0-9]{1,5}(?:[-之][0-9]{1,4})?[A-Z]?|[一二三四五六七八九十百零〇]{1,5})"
+_UNIT = "号楼|号(?!线|大街|路|公路|桥|码头|地块|公园|[楼幢栋])|幢|栋|座|单元|室"
+_ITEM = re.compile(f" *(?P<number>{_NUMBER})(?P<unit>{_UNIT})?")
+_JOIN = re.compile("[、,，/和及与]")
+_LAST = re.compile(f"(?:{_NUMBER}(?:{_UNIT})?[、/和及与])*{_NUMBER}(?:{_UNIT})$")
 _ROAD = re.compile("[\u4e00-\u9fff]{1,6}?(?:大道|大街|公路|路|街(?!道)|巷|弄)(?=[0-9])")
 
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """A toponym or address at `text[start:end]` and what it matches."""
+    """A toponym or address at `text[start:end]` and what it matches; `match.query` has what a listed number leaves to those before it."""
 
     text: str
     start: int
@@ -29,18 +38,44 @@ class Extract:
     match: Match
 
 
-def extracts(matcher: Matcher, text: str) -> list[tuple[int, int]]:
-    """Return the spans of toponyms and addresses in a text of any length, in order and without overlap."""
-    out: list[tuple[int, int]] = []
+def extracts(matcher: Matcher, text: str) -> list[tuple[int, int, str]]:
+    """Return the spans of toponyms and addresses in a text of any length, in order and without overlap, and what each asks."""
+    out: list[tuple[int, int, str]] = []
+    plain = "".join(a if a in "、，,/" else b for a, b in zip(text, clean(text), strict=True))
     for sentence in _SENTENCE.finditer(text):
         for start in range(sentence.start(), sentence.end(), _PIECE):
             piece = text[start : min(start + _PIECE, sentence.end())]
             key, starts, ends = key_with_offsets(piece)
-            out += [(start + starts[a], start + ends[b - 1]) for a, b in _runs(matcher, key)]
+            parted = frozenset(k for k in range(1, len(key)) if "、" in piece[ends[k - 1] : starts[k]] or piece[starts[k]] == "、")
+            for a, b in _runs(matcher, key, parted):
+                begin, end = start + starts[a], start + ends[b - 1]
+                if not out or begin >= out[-1][1]:
+                    out += _listed(text, plain, begin, end)
     return out
 
 
-def _runs(matcher: Matcher, key: str) -> list[tuple[int, int]]:
+def _listed(text: str, plain: str, start: int, end: int) -> list[tuple[int, int, str]]:
+    """Return the places that a run names: itself or, where numbers are listed at its end or behind it, one for each of them."""
+    last = _LAST.search(plain[start:end])
+    begin = start + last.start() if last and last.start() else end
+    items: list[re.Match[str]] = []
+    at = begin
+    while (item := _ITEM.match(plain, at)) is not None:
+        items.append(item)
+        if item.end() >= len(text) or not _JOIN.match(plain, item.end()):
+            break
+        at = item.end() + 1
+    while items and items[-1]["unit"] is None:  # 8、10号、12人受伤
+        items.pop()
+    units = {item["unit"] for item in items} - {None}
+    if len(items) < 2 or len(units) > 1 or (begin == end and plain[end - 1] not in _NUMBERED):
+        return [(start, end, text[start:end])]
+    head, unit = text[start:begin], items[-1]["unit"]
+    spans = [(start if i == 0 else item.start("number"), item.end()) for i, item in enumerate(items)]
+    return [(a, b, f"{head}{item['number']}{unit}") for (a, b), item in zip(spans, items, strict=True)]
+
+
+def _runs(matcher: Matcher, key: str, parted: frozenset[int]) -> list[tuple[int, int]]:
     longest: dict[int, Named] = {}
     for piece in matcher.catalog.exact(key):
         if piece.end - piece.start > 1 and piece.end > longest.get(piece.start, Named(0, 0, ())).end:
@@ -51,16 +86,19 @@ def _runs(matcher: Matcher, key: str) -> list[tuple[int, int]]:
     out: list[tuple[int, int]] = []
     at = 0
     while at < len(key) - 1:
-        end = _run(matcher, key, at, longest, numbers)
+        end = _run(matcher, key, at, longest, numbers, parted)
         if end > at:
             out.append((at, end))
         at = max(end, at + 1)
     return out
 
 
-def _run(matcher: Matcher, key: str, start: int, longest: dict[int, Named], numbers: dict[int, Number]) -> int:
-    """Return the end of the run that begins here, `start` where none does or where it names nothing by itself."""
-    at, strong = start, False
+def _run(matcher: Matcher, key: str, start: int, longest: dict[int, Named], numbers: dict[int, Number], parted: frozenset[int]) -> int:
+    """Return the end of the run that begins here, `start` where none does or where it names nothing by itself.
+
+    What stands behind a 、 (at `parted`) begins another run unless it is a number of a finer level: 8号、3幢.
+    """
+    at, strong, depth = start, False, -1
     piece = longest.get(start)
     reading = matcher.table.read(key, start)
     if reading.hits and reading.hits[0].start == start and (piece is None or piece.end <= reading.end):
@@ -68,14 +106,20 @@ def _run(matcher: Matcher, key: str, start: int, longest: dict[int, Named], numb
         strong = any(hit.kind == FULL for hit in reading.hits)
     while at < len(key):
         piece, number = longest.get(at), numbers.get(at)
+        if at in parted and at > start and (number is None or _depth(number) <= depth):
+            break
         if piece is not None:
             levels = {matcher.catalog.names[n].level for n, cost in piece.names}
             strong = strong or bool(levels & {"road", "place", "community", "township", "district", "city", "province", ENTITY})
             at = piece.end
         elif number is not None and at > start:
-            at = number.end
+            at, depth = number.end, _depth(number)
         elif at > start and (road := _ROAD.match(key, at)):
             at = road.end()
         else:
             break
     return at if strong else start
+
+
+def _depth(number: Number) -> int:
+    return NUMBER_LEVELS.index(number.level) if number.level in NUMBER_LEVELS else len(NUMBER_LEVELS)

@@ -76,15 +76,20 @@ class Shard:
         """Return the rows' columns by name, each one array: access by table and chunk costs more than the look-up itself."""
         return {name: self.rows[name].chunk(0) if len(self) else pa.array([], pa.large_string()) for name in self.rows.column_names}
 
+    def prepare(self) -> None:
+        """Make what the first query would make."""
+        _ = self.columns, self._coded
+
     @cached_property
     def _coded(self) -> tuple[list[list[str | None]], NDArray[np.int32]]:
         """Return the distinct values of each of LEVELS and their numbers, shape (rows, columns): a query reads whole rows."""
         values: list[list[str | None]] = []
         codes = np.zeros((len(self), len(LEVELS)), dtype=np.int32)
         for i, name in enumerate(LEVELS):
-            coded = self.columns[name].dictionary_encode()
-            values.append([*coded.dictionary.to_pylist(), None])
-            codes[:, i] = np.asarray(coded.indices.fill_null(len(values[i]) - 1))
+            coded = self.columns[name].dictionary_encode(null_encoding="encode")
+            values.append(coded.dictionary.to_pylist())
+            if len(self):  # pyarrow's own way to numpy imports pandas, a quarter of a second of every start
+                codes[:, i] = np.frombuffer(coded.indices.buffers()[1], np.int32, len(self), 4 * coded.indices.offset)
         return values, codes
 
     def elements(self, row: int) -> dict[str, str | None]:

@@ -49,6 +49,14 @@ class OffsetText:
     azimuth_deg: float
     distance_m: float | None
 
+    def standard(self, anchor: str, *, is_latin: bool = False) -> str:
+        """Return the place in words: 建设西路8号北侧100米, or 100 m north of 8 Main Street."""
+        ways = _ENGLISH if is_latin else _AZIMUTHS
+        way = next(name for name, azimuth in ways.items() if azimuth == self.azimuth_deg)
+        if is_latin:
+            return (f"{self.distance_m:g} m " if self.distance_m is not None else "") + f"{way} of {anchor}"
+        return f"{anchor}{way}侧" + (f"{self.distance_m:g}米" if self.distance_m is not None else "")
+
 
 def find_offset(text: str) -> OffsetText | None:
     """Return the offset that a text tells, None where it tells none; without a distance only with a word such as 北侧, 以北, north of."""

@@ -8,8 +8,11 @@ another name.
 from __future__ import annotations
 
 import functools
+import importlib.util
+import json
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,12 +39,15 @@ class Sounds:
 @functools.cache
 def sounds() -> Sounds:
     """Return the tables; made once per process from pypinyin's character readings."""
-    from pypinyin.constants import PINYIN_DICT
-
+    spec = importlib.util.find_spec("pypinyin")
+    if spec is None or spec.origin is None:
+        raise ImportError("pypinyin")
+    # Its own import reads 40,000 phrases too, which takes longer than all that is done here.
+    readings_of = json.loads(Path(spec.origin).with_name("pinyin_dict.json").read_text("utf-8"))
     ids: dict[str, int] = {}
     first = np.arange(CODES, dtype=np.int32)
     second = np.full(CODES, -1, dtype=np.int32)
-    for code, text in PINYIN_DICT.items():
+    for code, text in ((int(code), text) for code, text in readings_of.items()):
         if not 0x3400 <= code < CODES:
             continue
         readings = list(dict.fromkeys(_syllable(reading) for reading in text.split(",")))

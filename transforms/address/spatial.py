@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import shapely
 
-from transforms.address.answer import answer, refusal
+from transforms.address.answer import refusal
 from transforms.address.crossings import CrossingText, crossing_points, crossing_readings
 from transforms.address.divisions import Reading
 from transforms.address.interpolation import interpolate_door
@@ -18,37 +19,42 @@ from transforms.address.model import Match, Reason, Status
 from transforms.address.numbers import number_code
 from transforms.address.offsets import find_offset, moved
 from transforms.address.outcome import Found, Outcome
-from transforms.address.text import key_of
+from transforms.address.text import is_mostly_latin, key_of
 
-_MAY_OFFSET = re.compile("[东南西北](?:方向|侧|面|边|部|方|[^路街]{0,5}(?:米|里|[mM]))|以[东南西北]")
+_MAY_OFFSET = re.compile(
+    "[东南西北](?:方向|侧|面|边|部|方|[^路街]{0,5}(?:米|里|[mM]))|以[东南西北]|(?i:(?:north|south|east|west)\\s+of\\s)"
+)
 _MAY_CROSS = re.compile("[口处角交叉/×@&＆]")
 _HASHED = 1 << 40  # codes from here on are no plain numbers
 
 
-def by_offset(matcher: Matcher, text: str) -> Match | None:
-    """Return the match of a text such as 人民医院北侧100米, None where it tells no offset or its anchor is not found.
+def by_offset(text: str, anchor_of: Callable[[str], Match]) -> Match | None:
+    """Return the match of a text such as 人民医院北侧100米, None where it tells no offset or its anchor has no point.
 
-    Without a distance the answer is the anchor's own point, of precision `area`.
+    `anchor_of` matches the anchor. The standard text is the anchor's with direction and distance behind it, and the reason `offset` tells
+    both: the anchor's own address is not the place. Without a distance the answer is the anchor's own point, of precision `area`.
     """
     told = find_offset(text) if _MAY_OFFSET.search(text) else None
     if told is None:
         return None
-    crossed = by_crossing(matcher, told.anchor)
-    anchor = crossed or answer(matcher, told.anchor, matcher.find(key_of(told.anchor)))
+    anchor = anchor_of(told.anchor)
     if anchor.status is not Status.MATCHED or anchor.lon is None or anchor.lat is None:
         return replace(anchor, query=text) if anchor.status is not Status.MATCHED else None
     lon, lat = moved(anchor.lon, anchor.lat, told.azimuth_deg, told.distance_m or 0.0)
-    asked = f"{told.azimuth_deg:g}° {told.distance_m:g} m" if told.distance_m is not None else f"{told.azimuth_deg:g}°"
+    name = anchor.standard or told.anchor
+    standard = told.standard(name, is_latin=is_mostly_latin(name))
     return replace(
         anchor,
         query=text,
         score=max(anchor.score - 10.0, 1.0),
+        standard=standard,
         precision="offset" if told.distance_m is not None else "area",
         lon=lon,
         lat=lat,
         geom=None,
+        grid_code=None,
         entity_id=None,
-        reasons=(*anchor.reasons, Reason("offset", "same", asked, anchor.standard, 1.0)),
+        reasons=(*anchor.reasons, Reason("offset", "offset", standard.replace(name, "").strip() or None, name, 1.0)),
     )
 
 

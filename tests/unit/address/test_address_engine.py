@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +144,24 @@ def test_the_answer_is_filled_and_reasoned(engine: sanyu.AddressEngine) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "standard"),
+    [
+        ("解放东路12号北侧100米", "东海省临海新城望海区青园街道龙溪社区解放东路12号北侧100米"),
+        ("100 m east of 解放东路12号", "东海省临海新城望海区青园街道龙溪社区解放东路12号东侧100米"),
+    ],
+)
+def test_an_offset_is_never_told_as_the_place_itself(engine: sanyu.AddressEngine, text: str, standard: str) -> None:
+    found = engine.match(text)
+    assert (found.standard, found.precision, found.entity_id) == (standard, "offset", None)
+    assert (found.reasons[-1].code, found.reasons[-1].found) == ("offset", engine.match("解放东路12号").standard)
+
+
+def test_without_a_distance_an_offset_tells_its_side_at_the_point_of_its_anchor(engine: sanyu.AddressEngine) -> None:
+    found = engine.match("解放东路12号西侧")
+    assert (found.standard or "").endswith("解放东路12号西侧") and (found.precision, found.lon) == ("area", 120.12)
+
+
 def test_fields_match_as_one_string_does(engine: sanyu.AddressEngine) -> None:
     assert _id(engine.match({"district_name": "望海区", "road": "解放东路", "door_number": 12})) == "D12"
 
@@ -163,6 +183,14 @@ def test_an_alias_holds_from_the_next_call_on_and_after_a_reload(engine: sanyu.A
         assert _id(known.match("二小")) == "S2"
     with pytest.raises(SanyuError, match="SY-A006"):
         engine.add_alias("无", element="没有这条路")
+
+
+def test_a_saved_engine_starts_without_pandas(engine: sanyu.AddressEngine, tmp_path: Path) -> None:
+    engine.add_alias("老市场", entity_id="D12")
+    engine.save(tmp_path)
+    asked = "import sys, sanyu; print(sanyu.AddressEngine.load(sys.argv[1]).match('老市场').entity_id, 'pandas' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", asked, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["D12", "False"]
 
 
 def test_the_rebuild_of_a_district_touches_its_shard_alone(engine: sanyu.AddressEngine, tmp_path: Path) -> None:

@@ -53,3 +53,26 @@ def test_a_number_of_something_else_is_no_door(engine: sanyu.AddressEngine, text
 def test_the_same_words_do_not_hinder_a_match(engine: sanyu.AddressEngine, behind: str) -> None:
     found = engine.match(f"秋江北路28号{behind}")
     assert (str(found.status), found.entity_id, found.precision) == ("M", "D28", "door")
+
+
+@pytest.mark.parametrize(
+    ("listed", "asked"),
+    [
+        ("秋江北路8、28号", {"秋江北路8": "D8", "28号": "D28"}),
+        ("秋江北路8号、28号", {"秋江北路8号": "D8", "28号": "D28"}),
+        ("秋江北路八和二十八号", {"秋江北路八": "D8", "二十八号": "D28"}),
+        ("秋江北路八、二十八号", {"秋江北路八": "D8", "二十八号": "D28"}),
+        ("秋江北路８、２８、28-1号", {"秋江北路８": "D8", "２８": "D28", "28-1号": "D28-1"}),
+        ("骆家庄花园3幢、秋江北路28号", {"骆家庄花园3幢": "B3", "秋江北路28号": "D28"}),
+    ],
+)
+def test_listed_numbers_are_places_of_their_own(engine: sanyu.AddressEngine, listed: str, asked: dict[str, str]) -> None:
+    text = f"昨夜{listed}停电。"
+    found = engine.extract(text)
+    assert {one.text: one.match.entity_id for one in found} == asked
+    assert all(text[one.start : one.end] == one.text for one in found)
+
+
+@pytest.mark.parametrize("text", ["秋江北路28号、10号线停运", "秋江北路28号、12人受伤", "秋江北路28号、３幢起火"])
+def test_a_number_of_another_kind_is_not_listed(engine: sanyu.AddressEngine, text: str) -> None:
+    assert len(engine.extract(text)) == 1

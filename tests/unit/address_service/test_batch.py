@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import pytest
 
 import sanyu
 from sanyu.address import engine as engine_module
-from sanyu.address.batch import Options, free_prefix, run
+from sanyu.address.batch import Options, _workers, free_prefix, matched_table, run
 from sanyu.address.tablefiles import Rows, rows_of, table_rows
 
 GAZETTEER = pa.Table.from_pylist(
@@ -61,6 +63,33 @@ def test_every_row_comes_back_once_in_order_whatever_stands_in_it(engine: sanyu.
     assert found["match_lon"].to_pylist()[1:-1] == [None] * 10
     assert (report.rows, report.statuses) == (12, {"M": 2, "U": 10})
     assert sum(report.codes.values()) == 10
+
+
+def test_workers_share_the_engine_of_the_process_and_its_aliases(
+    engine: sanyu.AddressEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.add_alias("老市场", entity_id="D12")
+    table = pa.table({"地址": ["老市场", *_rows()["地址"].to_pylist()] * 3})
+    alone = matched_table(engine, table, "地址", "match_")
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    monkeypatch.setattr(sanyu.AddressEngine, "load", lambda path: pytest.fail("a fork has the engine"))
+    report = run(engine, table_rows("t", table), "地址", [tmp_path / "out.parquet"], Options(chunk_rows=4, workers=2))
+    found = pq.read_table(tmp_path / "out.parquet")
+    assert report.rows == 39 and found["地址"].equals(table["地址"]) and found.select(alone.column_names).to_pylist() == alone.to_pylist()
+    assert found["match_entity_id"][0].as_py() == "D12"
+
+
+def test_a_process_with_other_threads_is_not_forked(engine: sanyu.AddressEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fork", lambda: pytest.fail("forked beside a thread"))
+    done = threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+    try:
+        with _workers(engine, Options(workers=2)) as (_, folder):
+            assert folder is not None and sanyu.AddressEngine.load(folder).match("解放东路12号").entity_id == "D12"
+    finally:
+        done.set()
+        other.join()
 
 
 def test_each_output_holds_all_rows(engine: sanyu.AddressEngine, tmp_path: Path) -> None:
