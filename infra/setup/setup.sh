@@ -41,7 +41,8 @@ make_environment() {
     if [ -e /etc/ssl/certs/ca-certificates.crt ]; then # a city's network often has a certificate authority of its own
         export UV_SYSTEM_CERTS=true
     fi
-    .venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes requirements.lock
+    # Compiled once here, not by each of the many processes of Airflow and Spark where Python may not write bytecode.
+    .venv/bin/uv pip sync --quiet --compile-bytecode --python .venv/bin/python --require-hashes requirements.lock
     .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --editable .
     echo "$state" >"$stamp"
 }
