@@ -14,6 +14,8 @@ import shapely
 
 from transforms.mining import metres, sums
 from transforms.space.coords import transform, transform_geometries
+from transforms.space.crs import metric_crs
+from transforms.space.wkb import point_coordinates
 
 NAMED_BY = ("pattern", "category_name", "cluster_id")
 NOTHING = ("Not significant", "Island", "No Pattern Detected")
@@ -103,19 +105,29 @@ def cluster_rows(members: pa.Table, time: str | None = None) -> pa.Table:
     members = members.take(order).combine_chunks()
     ids = np.asarray(members.column("cluster_id").to_pylist(), dtype=object)
     starts = np.flatnonzero(np.append(True, ids[1:] != ids[:-1]))
-    ends = np.append(starts[1:], len(ids))
     if "geom" in members.column_names:
-        shapes = shapely.from_wkb(members.column("geom").to_numpy(zero_copy_only=False))
+        points = point_coordinates(members.column("geom"))
+        shapes = points or shapely.from_wkb(members.column("geom").to_numpy(zero_copy_only=False))
     else:
-        shapes = shapely.points(*(members.column(name).to_numpy() for name in ("lon", "lat")))
-    times = _instants(members, time)
-    found = []
-    for first, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        period = (None, None) if times is None else (pc.min(times[first:end]), pc.max(times[first:end]))
-        found.append(
-            {"pattern_id": ids[first], "pattern_name": "Cluster", **_extent(shapes[first:end]), "from_at": period[0], "to_at": period[1]}
-        )
-    return pa.Table.from_pylist([{k: v.as_py() if isinstance(v, pa.Scalar) else v for k, v in row.items()} for row in found], CLUSTERS)
+        shapes = tuple(members.column(name).to_numpy() for name in ("lon", "lat"))
+    found = {"pattern_id": pa.array(ids[starts].tolist(), pa.string()), "pattern_name": pa.repeat("Cluster", len(starts))}
+    found |= _extents(shapes, starts) | _periods(_instants(members, time), starts)
+    missing = {field.name: pa.nulls(len(starts), field.type) for field in CLUSTERS if field.name not in found}
+    return pa.table({**found, **missing}).select(CLUSTERS.names).cast(CLUSTERS)
+
+
+def _periods(times: Any, starts: Any) -> dict[str, pa.Array]:
+    """Return the first and the last instant of each run of members."""
+    if times is None:
+        return {}
+    known = np.asarray(times.is_valid())
+    ends = {"from_at": (np.minimum, np.iinfo(np.int64).max), "to_at": (np.maximum, np.iinfo(np.int64).min)}
+    whole = pc.fill_null(times.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+    nothing = ~np.logical_or.reduceat(known, starts)
+    return {
+        name: pa.array(end.reduceat(np.where(known, whole, filler), starts), mask=nothing).cast(TIME)
+        for name, (end, filler) in ends.items()
+    }
 
 
 def _instants(members: pa.Table, time: str | None) -> Any:
@@ -126,23 +138,52 @@ def _instants(members: pa.Table, time: str | None) -> Any:
     return (column if column.type.tz else pc.assume_timezone(column, "UTC")).cast(TIME)
 
 
-def _extent(shapes: Any) -> dict[str, Any]:
-    bounds = shapely.total_bounds(shapes)
-    crs = metres.belt(bounds[[0, 2]], bounds[[1, 3]])
-    placed = transform_geometries(shapes, metres.LAKE_CRS, crs)
-    centres = shapely.centroid(placed)
-    lon, lat = transform(sums.mean(shapely.get_x(centres)), sums.mean(shapely.get_y(centres)), crs, metres.LAKE_CRS)
-    hull = shapely.normalize(shapely.convex_hull(shapely.geometrycollections(placed)))
-    area = float(shapely.area(hull))
-    outline = transform_geometries(np.array([hull], dtype=object), crs, metres.LAKE_CRS)[0]
+def _extents(shapes: Any, starts: Any) -> dict[str, pa.Array]:
+    """Return size, hull, area, density and centre of each run of shapes (EPSG:4490), each in the metric system of its own middle.
+
+    `shapes` are geometries, or longitudes and latitudes of points.
+    """
+    points = shapes if isinstance(shapes, tuple) else None
+    total = len(shapes if points is None else points[0])
+    count, sizes = len(starts), np.diff(np.append(starts, total))
+    bounds = shapely.bounds(shapes).reshape(-1, 4) if points is None else np.column_stack([*points, *points])
+    low, high = (reduce.reduceat(bounds, starts, axis=0) for reduce in (np.fmin, np.fmax))
+    middles = zip(((low[:, 0] + high[:, 2]) / 2).tolist(), ((low[:, 1] + high[:, 3]) / 2).tolist(), strict=True)
+    systems = np.array([metric_crs(*middle) for middle in middles])
+    run_of = np.repeat(np.arange(count), sizes)
+    outlines = np.empty(count, dtype=object)
+    lon, lat, area = np.empty(count), np.empty(count), np.empty(count)
+    for system in np.unique(systems):
+        own = systems == system
+        members = own[run_of]
+        if points is None:
+            placed = transform_geometries(shapes[members], metres.LAKE_CRS, system)
+            middle = shapely.centroid(placed)
+            centres = np.stack((shapely.get_x(middle), shapely.get_y(middle)))
+        else:
+            centres = np.stack(transform(points[0][members], points[1][members], metres.LAKE_CRS, system))
+            placed = shapely.points(*centres)
+        cuts = np.cumsum(sizes[own])[:-1]
+        x, y = (np.array([sums.mean(part) for part in np.split(axis, cuts)]) for axis in centres)
+        lon[own], lat[own] = transform(x, y, system, metres.LAKE_CRS)
+        number = np.repeat(np.arange(own.sum()), sizes[own])
+        hulls = shapely.normalize(shapely.convex_hull(shapely.geometrycollections(placed, indices=number)))
+        area[own] = shapely.area(hulls)
+        outlines[own] = transform_geometries(hulls, system, metres.LAKE_CRS)
+    is_flat = ~(area > 0)
     return {
-        "member_count": len(shapes),
-        "area_m2": area,
-        "density_km2": len(shapes) / area * 1e6 if area > 0 else None,
-        "centre_lon": float(lon),
-        "centre_lat": float(lat),
-        "geom": shapely.to_wkb(outline, flavor="iso"),
+        "member_count": pa.array(sizes, pa.int64()),
+        "area_m2": pa.array(area),
+        "density_km2": pa.array(np.divide(sizes, area, where=~is_flat, out=np.zeros(count)) * 1e6, mask=is_flat),
+        "centre_lon": pa.array(lon),
+        "centre_lat": pa.array(lat),
+        "geom": pa.array(shapely.to_wkb(outlines, flavor="iso"), pa.binary()),
     }
+
+
+def _extent(shape: Any) -> dict[str, Any]:
+    """Return the same of one shape, as plain values."""
+    return {name: column[0].as_py() for name, column in _extents(np.array([shape], dtype=object), np.zeros(1, dtype=np.int64)).items()}
 
 
 def _cylinders(rows: Any) -> pa.Table:
@@ -150,7 +191,7 @@ def _cylinders(rows: Any) -> pa.Table:
     table = rows if isinstance(rows, pa.Table) else rows.toArrow()
     found = []
     for row in table.to_pylist():
-        place = _extent(np.array([shapely.from_wkb(row["geom"])], dtype=object)) if row["geom"] else {}
+        place = _extent(shapely.from_wkb(row["geom"])) if row["geom"] else {}
         area = place.get("area_m2") or 0.0
         own = {
             "member_count": row["found_count"],
