@@ -125,8 +125,8 @@ def run(loading: Loading, analysis: Analysis) -> MineReport:
     if last is not None and last.beside != beside:
         found = "another table that it reads has changed"
     elif last is not None:
-        found = updated(loading.lake, tool, asked, question, last, changes, (contract, name))
-    made = _Made.whole(question, tool, (parsed, asked), found, second) if isinstance(found, str) else _Made.renewed(*found)
+        found = updated(loading.lake, tool, asked, question.without(_handed_on(tool, asked)), last, changes, (contract, name))
+    made = _Made.whole(question, tool, (parsed, asked), found, second) if isinstance(found, str) else _Made.renewed(question, tool, asked, *found)
     made = replace(made, seconds=round(time.monotonic() - started, 3), changed=len(changes) if changes is not None else 0)
     versions = "".join(f"@{identifier}@{number}" for identifier, number in ((identity, question.version), *beside))
     batch = hashlib.sha256(f"{name}{versions}".encode()).hexdigest()[:12]
@@ -156,6 +156,7 @@ class _Made:
     unit: str = "rows"
     because: str = ""
     kept: pa.Table | None = None
+    keys: pa.Array | None = None  # of the rows that `rows` stand for, where they are not all
     seconds: float = 0.0
     changed: int = 0
 
@@ -182,9 +183,14 @@ class _Made:
         return cls(rows, way, count, metrics, count, count, because=because, kept=left)
 
     @classmethod
-    def renewed(cls, found: Updated, count: int) -> _Made:
+    def renewed(cls, question: Question, tool: Tool, asked: Mapping[str, Any], found: Updated, count: int) -> _Made:
         """Take a result that was brought up to date."""
-        return cls(found.result, Way.IN_PROCESS, count, dict(found.facts), found.recomputed, found.whole, found.unit, kept=found.kept)
+        rows = found.result
+        if not isinstance(rows, pa.Table):
+            names = [n for n in question.columns if n in _handed_on(tool, asked) | {"entity_id", "geom"}]
+            rows = _as_arrow(rows, question.of_entities(pa.array(rows["entity_id"]), names))
+        told = (count, dict(found.facts), found.recomputed, found.whole, found.unit)
+        return cls(rows, Way.IN_PROCESS, *told, kept=found.kept, keys=found.keys)
 
 
 def _read(question: Question, tool: Tool, asked: Mapping[str, Any]) -> tuple[Any, pa.Table | None, int, int]:
@@ -198,10 +204,15 @@ def _read(question: Question, tool: Tool, asked: Mapping[str, Any]) -> tuple[Any
     if count >= limit:
         return table.to_spark(question.columns, **given), None, count, limit
     rows = table.to_arrow(question.columns, **given)
-    stamp = {f.name for f in STAMP} - {*PLACE, *_named(asked)} if tool.grain == "rows" else set()
+    stamp = _handed_on(tool, asked)
     frame = rows.select([name for name in rows.column_names if name not in stamp]).to_pandas()
     beside = rows.select([n for n in rows.column_names if n in stamp | {"entity_id", "geom"}]) if tool.grain == "rows" else None
     return frame, beside, count, limit
+
+
+def _handed_on(tool: Tool, asked: Mapping[str, Any]) -> set[str]:
+    """Return the columns that a tool whose result is by rows isn't given, because it would only hand them on: the stamp but the place."""
+    return {f.name for f in STAMP} - {*PLACE, *_named(asked)} if tool.grain == "rows" else set()
 
 
 def needed_columns(tool: Tool, asked: Mapping[str, Any], known: Sequence[str]) -> list[str]:
@@ -250,10 +261,11 @@ class _Writing:
     def all(self, made: _Made, tool: Tool, contract: Contract, parsed: Mapping[str, Any], read: Mapping[str, Any]) -> MineReport:
         """Write result, patterns, what is kept, and last the run, whose row says that the others are there."""
         key = "entity_id" if tool.grain == "rows" else None
-        count, written = self._commit(contract, made.rows, key)
-        patterns = self._patterns(
-            made.rows, contract, parsed.get("time", next((p.default for p in tool.parameters if p.name == "time"), None))
-        )
+        count, written = self._commit(contract, made.rows, key, keys=made.keys)
+        rows = made.rows
+        if made.keys is not None:
+            rows, count = self._result(contract), made.rows_in
+        patterns = self._patterns(rows, contract, parsed.get("time", next((p.default for p in tool.parameters if p.name == "time"), None)))
         name, batch = self.write.source_name, self.write.batch_id
         keep(self.loading.lake, name, batch, made.kept)
         report = MineReport(
@@ -278,6 +290,11 @@ class _Writing:
         self._run(report, tool, parsed, read)
         forget_others(self.loading.lake, name, batch)
         return report
+
+    def _result(self, contract: Contract) -> pa.Table:
+        """Return the rows of the analysis as they are in the table now."""
+        names = [c.name for c in contract.columns] + ["entity_id", "geom", OBSERVED_AT.name]
+        return self.loading.lake.table(contract.name).to_arrow(names, where=f"source_name = '{self.write.source_name}'")
 
     def _patterns(self, rows: Any, contract: Contract, time: str | None) -> int:
         """Write what the result found, if it names patterns, and return how many; `time` is the column of a cluster's period."""
@@ -314,9 +331,12 @@ class _Writing:
         own = replace(self.write, source_name=f"{self.write.source_name}_{self.loading.run_id}")
         replace(self, write=own)._commit(find_contract(RUN), pa.table({k: [v] for k, v in row.items()}), None)
 
-    def _commit(self, contract: Contract, rows: Any, key: str | None, facts: dict[str, str] | None = None) -> tuple[int, int]:
+    def _commit(
+        self, contract: Contract, rows: Any, key: str | None, facts: dict[str, str] | None = None, keys: pa.Array | None = None
+    ) -> tuple[int, int]:
         """Write the rows and return how many there are, and how many of them were not in the table as they are."""
         from jobs.mined import commit
 
-        count, outcome = commit(self.loading, contract, rows, self.write, self.facts if facts is None else facts, key, sparing=True)
+        told = self.facts if facts is None else facts
+        count, outcome = commit(self.loading, contract, rows, self.write, told, key, sparing=True, keys=keys)
         return count, outcome.loaded

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -100,6 +100,16 @@ class Question:
         period = (_EPOCH + timedelta(microseconds=row[5]), _EPOCH + timedelta(microseconds=row[6])) if timed else None
         return int(row[0]), row[1:5], period
 
+    def without(self, names: Collection[str]) -> Question:
+        """Return the question for fewer columns."""
+        return replace(self, columns=tuple(name for name in self.columns if name not in names))
+
+    def of_entities(self, ids: pa.Array, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows with these `entity_id`s."""
+        names = self.columns if columns is None else columns
+        found: pa.Table = self.table.of_entities(ids, names, where=self.where, version=self.version)
+        return found
+
     def near(self, windows: Sequence[Window]) -> Any:
         """Return the rows whose bounds meet one of the windows."""
         boxes = " OR ".join(
@@ -128,11 +138,14 @@ def updated(
     count, extent, period = bounds
     left = lake.store.get(kept_key(name, last.batch_id))
     kept = pq.read_table(io.BytesIO(left)) if left else None
-    columns = [c.name for c in contract.columns] + (["geom"] if contract.geometry else [])
+    if tool.grain == "rows" and not lake.fact_writer().takes(contract):
+        return "Spark has made the result"
+    every = [c.name for c in contract.columns] + (["geom"] if contract.geometry else [])
 
-    def before() -> pa.Table:
-        return lake.table(contract.name).to_arrow(columns, where=f"source_name = '{name}'")
+    def before(columns: Sequence[str] | None) -> pa.Table:
+        return lake.table(contract.name).to_arrow(every if columns is None else columns, where=f"source_name = '{name}'")
 
-    change = Change(changes.removed.to_pandas(), changes.added.to_pandas(), extent, period, question.near, kept, before)
+    edited = (side.select(question.columns).to_pandas() for side in (changes.removed, changes.added))
+    change = Change(*edited, extent, period, question.near, lambda ids: question.of_entities(ids).to_pandas(), kept, before)
     found = tool.update(change, asked)
     return found if isinstance(found, str) else (found, count)

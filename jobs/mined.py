@@ -43,14 +43,18 @@ def commit(
     key: str | None = None,
     *,
     sparing: bool = False,
+    keys: pa.Array | None = None,
 ) -> tuple[int, Outcome]:
     """Stamp the rows (see `stamped`), bring them into the contract's table, and return their number and what became of them.
 
+    With `keys` they stand for these keys of the source only (rows that this process holds, in a table that delta-rs can write).
     Spark is asked for only where the rows are its own, or where it made the table with deletion vectors.
     """
     told = (contract, write, loading.recorded_at, facts or {}, key)
     if isinstance(rows, pa.Table) and (writer := loading.lake.fact_writer()).takes(contract):
-        return rows.num_rows, writer.commit(contract, stamped(rows, *told), write, sparing=sparing)
+        return rows.num_rows, writer.commit(contract, stamped(rows, *told), write, sparing=sparing, keys=keys)
+    if keys is not None:
+        raise ValueError(f"a part of {contract.name} can't be replaced by Spark")
     spark = loading.spark()
     if isinstance(rows, pa.Table):
         # PySpark 4.0 can't take a table without rows whose columns have no chunk.

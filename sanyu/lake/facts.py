@@ -35,12 +35,16 @@ class FactWriter:
         log = self._log(contract)
         return log is None or "deletionVectors" not in (log.protocol().writer_features or ())
 
-    def commit(self, contract: Contract, rows: pa.Table, write: Write, *, sparing: bool = False) -> Outcome:
+    def commit(
+        self, contract: Contract, rows: pa.Table, write: Write, *, sparing: bool = False, keys: pa.Array | None = None
+    ) -> Outcome:
         """Replace the source's own rows, in the batch's partitions where the table has such; equal content leaves the table as it is.
 
-        With `sparing` only the rows under keys whose content differs are written, where these are few: the others keep their batch.
-        `rows` have all fields of the contract in table order. SY-L002, SY-L003 (lease).
+        With `sparing` only the rows under keys whose content differs are written, where these are few: the others keep their batch. With
+        `keys` the rows stand for these `source_key`s only, and what the source has under others stays. `rows` have all fields of the
+        contract in table order. SY-L002, SY-L003 (lease).
         """
+        import pyarrow as pa
         import pyarrow.compute as pc
 
         with lease(self._store, contract.path, owner=write.run_id) as held:
@@ -49,21 +53,27 @@ class FactWriter:
                 return _recorded(log, write)
             held.check()
             log = self._ensured(contract, log)
-            bound = _bound(contract, rows, write)
+            bound = _bound(contract, rows, write) if keys is None else {"source_name": [write.source_name]}
             old = _content(log, bound)
-            keys = _differing_keys(old, rows) if old.num_rows else None
-            if keys is not None and not len(keys):
-                return Outcome(unchanged=rows.num_rows, version=log.version())
-            written, condition = rows, None
-            closed = old.num_rows and int(pc.sum(pc.invert(pc.is_in(old["source_key"], value_set=rows["source_key"]))).as_py())
             if keys is not None:
+                old = old.filter(pc.is_in(old["source_key"], value_set=keys))
+            differing = _differing_keys(old, rows) if old.num_rows else None
+            if differing is not None and not len(differing):
+                return Outcome(unchanged=rows.num_rows, version=log.version())
+            written, condition, loaded = rows, None, rows.num_rows
+            closed = old.num_rows and int(pc.sum(pc.invert(pc.is_in(old["source_key"], value_set=rows["source_key"]))).as_py())
+            if differing is not None:
                 condition = _condition(bound)
-                if sparing and len(keys) <= MOST_KEYS:
-                    condition += " and source_key in ({})".format(", ".join(map(text, keys.to_pylist())))
-                    written = rows.filter(pc.is_in(rows["source_key"], value_set=keys))
+                if keys is not None or sparing and len(differing) <= MOST_KEYS:
+                    written = rows.filter(pc.is_in(rows["source_key"], value_set=differing))
+                    loaded = written.num_rows
+                    if len(differing) <= MOST_KEYS:
+                        condition += " and source_key in ({})".format(", ".join(map(text, differing.to_pylist())))
+                    else:
+                        written = pa.concat_tables([written, _others(log, bound, differing).cast(written.schema)])
             held.check()
             version = self._write(contract, _laid_out(written), write, condition)
-            return Outcome(written.num_rows, rows.num_rows - written.num_rows, closed, version)
+            return Outcome(loaded, rows.num_rows - loaded, closed, version)
 
     def _ensured(self, contract: Contract, log: DeltaTable | None) -> DeltaTable:
         """Create the table with the contract's schema, properties and constraints where it isn't there, or not to its end."""
@@ -140,14 +150,24 @@ def _condition(bound: dict[str, list[Any]]) -> str:
 
 def _content(log: DeltaTable, bound: dict[str, list[Any]]) -> pa.Table:
     """Return source_key and row_hash of the rows that a write stands for."""
+    return log.to_pyarrow_dataset().to_table(columns=["source_key", "row_hash"], filter=_filter(bound))
+
+
+def _others(log: DeltaTable, bound: dict[str, list[Any]], keys: pa.Array) -> pa.Table:
+    """Return the rows that a write would replace, were it not for their keys."""
+    import pyarrow.compute as pc
+
+    return log.to_pyarrow_dataset().to_table(filter=_filter(bound) & ~pc.field("source_key").isin(keys))
+
+
+def _filter(bound: dict[str, list[Any]]) -> Any:
     import pyarrow.compute as pc
     import pyarrow.dataset as ds
 
-    dataset = log.to_pyarrow_dataset()
     condition = ds.scalar(True)
     for name, values in bound.items():
         condition = condition & pc.field(name).isin(values)
-    return dataset.to_table(columns=["source_key", "row_hash"], filter=condition)
+    return condition
 
 
 def _differing_keys(old: pa.Table, rows: pa.Table) -> pa.Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ import shapely
 
 from jobs.chain import run as run_chain
 from jobs.load import Loading
-from jobs.mine import Analysis, MineReport, run
+from jobs.mine import PATTERN, Analysis, MineReport, run
 from jobs.mined import commit
 from sanyu.lake import Lake
 from sanyu.lake.commit import Write
@@ -255,6 +256,50 @@ def test_after_changes_only_what_they_touch_is_computed_and_the_result_is_that_o
     register.end(10)  # it has ended already: no row that the question reads is another
     assert run(loading(91, no_spark=True), asked[0]).state == "unchanged"
     assert len(lake.store.keys("mining")) == 1
+
+
+def test_after_changes_only_the_clusters_that_they_touch_are_written_and_all_are_as_after_a_whole_run(
+    spark: SparkSession, settings: Settings, tmp_path: Path
+) -> None:
+    register = Register(spark, tmp_path / "core" / "thematic" / "event")
+    register.add(3_000)
+    lake = Lake(tmp_path, settings.model_copy(update={"lake": str(tmp_path)}))
+    other = Lake(tmp_path / "other", settings.model_copy(update={"lake": str(tmp_path / "other")}))
+    (tmp_path / "other" / "core" / "thematic").mkdir(parents=True)
+    (tmp_path / "other" / "core" / "thematic" / "event").symlink_to(tmp_path / "core" / "thematic" / "event")
+    asked = Analysis("st_dbscan", EVENTS, {"eps_m": 60, "min_points": 4, "time": "observed_at", "eps_time": 4 * 86_400})
+
+    def report(lake: Lake, number: int) -> MineReport:
+        def refused() -> SparkSession:
+            raise AssertionError("Spark was asked for")
+
+        return run(Loading(lake, contracts(), Path(), f"r{number}", dt.datetime.now(dt.UTC).isoformat(), refused), asked)
+
+    def rows(lake: Lake, name: str, columns: list[str]) -> list[tuple[str, ...]]:
+        return content(lake.table(name).to_arrow(columns, where=f"source_name = '{first.source_name}'"), columns)
+
+    first = report(lake, 0)
+    assert first.patterns > 20
+    for round_ in (1, 2, 3):
+        register.add(4)
+        register.end(*range(20 * round_, 20 * round_ + (6 if round_ < 3 else 700)))
+        found = report(lake, round_)
+        shutil.rmtree(tmp_path / "other" / "mart", ignore_errors=True)
+        shutil.rmtree(tmp_path / "other" / "ops", ignore_errors=True)
+        whole = report(other, 10 + round_)
+        assert (found.rows_in, found.rows_out, found.patterns) == (whole.rows_in, whole.rows_out, whole.patterns)
+        members = ["entity_id", "cluster_id", "cluster_role", "observed_at", "geom", "bbox", "row_hash"]
+        assert rows(lake, found.result_table, members) == rows(other, found.result_table, members)
+        patterns = ["pattern_id", "member_count", "area_m2", "centre_lon", "from_at", "to_at", "geom"]
+        assert rows(lake, PATTERN, patterns) == rows(other, PATTERN, patterns)
+        if round_ < 3:
+            assert (found.state, found.because) == ("updated", "")
+            assert {name: found.metrics[name] for name in ("cluster_count", "noise_count", "row_count")} == {
+                name: whole.metrics[name] for name in ("cluster_count", "noise_count", "row_count")
+            }
+            assert 0 < found.rows_written <= found.recomputed < 0.1 * found.recomputable
+        else:
+            assert found.because == "704 of 2,996 rows have changed"
 
 
 def test_rows_of_spark_and_of_this_process_are_the_same_rows(loading: Callable[[], Loading]) -> None:

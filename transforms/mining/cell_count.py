@@ -30,7 +30,7 @@ def _updated_counts(change: Change, asked: Mapping[str, Any]) -> Updated | str:
     """Bring counts up to date: cells that lost or got a row are counted again, and empty cells come and go with the rows' box."""
     size_m = asked["size_m"]
     crs = metres.belt(change.extent[::2], change.extent[1::2])
-    old = change.result()
+    old = change.result(None)
     head = _prefix(size_m, crs)
     names = old.column("lattice_id").to_pylist()
     if not all(name.startswith(head) for name in names):

@@ -105,7 +105,7 @@ def cellwise(
     same = (origin >= 0) & (cube.shape[1] == old.shape[1])
     for part, other in ((cube.values, old.values), (cube.counts, old.counts)) if same.any() else ():
         same[same] = equal_rows(part[same], other[origin[same]])
-    kept = change.result()
+    kept = change.result(None)
     kept = kept.filter(pc.is_in(kept.column("cell_id"), value_set=pa.array(cube.cells.ids[same], pa.string())))
     if not same.all():
         made = table_of(cube.take(~same), new.crs)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from transforms.mining.dbscan_kernel import cluster
+from transforms.mining.dbscan_kernel import ROLES, cluster
+from transforms.mining.dbscan_update import KeptSystem, updated_clusters
 from transforms.mining.frames import (
     INDEX,
     OWNED,
@@ -30,7 +31,7 @@ from transforms.mining.frames import (
     tiled,
 )
 from transforms.mining.interaction_time import reach, spark_times, times
-from transforms.mining.metres import points, with_metres
+from transforms.mining.metres import metric_crs_of, points, with_metres
 from transforms.mining.tool import tool
 
 if TYPE_CHECKING:
@@ -38,10 +39,9 @@ if TYPE_CHECKING:
 
 RESULT = "mart.mining__cluster"
 TILE_ROWS = 200_000
-ROLES = ("noise", "border", "core")
 
 
-@tool("DBSCAN", "密度聚类", result=RESULT, columns=())
+@tool("DBSCAN", "密度聚类", result=RESULT, columns=(), update=updated_clusters)
 def dbscan(frame: Any, *, eps_m: float, min_points: int = 5, id_column: str | None = None, tile_m: float | None = None) -> Any:
     """Return the frame with `cluster_id` (text, null for noise) and `cluster_role` (core, border, noise) of each row.
 
@@ -60,11 +60,13 @@ def clustered(
     if time is not None:
         require_columns(frame, [time])
     if frame_kind(frame) != "spark" or (tile_m is None and in_process(frame)):
-        table = points(frame, [] if time is None else [time], id_column)
+        crs = metric_crs_of(frame) if frame_kind(frame) == "pandas" else None
+        table = points(frame, [] if time is None else [time], id_column, crs=crs)
         t, factor = (None, 1.0) if time is None else times(table, time)
         x, y = (table.column(c).to_numpy() for c in ("x_m", "y_m"))
         is_core, label = cluster(x, y, np.arange(len(x)), eps_m, min_points, t, eps_time * factor)
         found = _named(table.column("id").combine_chunks(), is_core, label)
+        note(kept=None if crs is None else KeptSystem(crs))
         note(way=Way.IN_PROCESS, row_count=len(x), cluster_count=len(np.unique(label[label >= 0])), noise_count=int((label < 0).sum()))
         return attached(frame, found, id_column)
     return _distributed(frame, eps_m, min_points, time, eps_time, id_column, tile_m)

@@ -16,16 +16,20 @@ from numba import njit
 from transforms.mining import dbscan_grid
 from transforms.mining.dbscan_grid import MARGIN, farthest_sq, farthest_t, nearest_sq, nearest_t
 
+ROLES = ("noise", "border", "core")
 BRUTE = 1024  # pairs that are cheaper to try than to split
 BIG = 64  # core points of a cell that are worth sorting along a curve
 
 
-def cluster(x: Any, y: Any, rank: Any, eps: float, min_points: int, t: Any = None, eps_t: float = 0.0) -> tuple[Any, Any]:
+def cluster(
+    x: Any, y: Any, rank: Any, eps: float, min_points: int, t: Any = None, eps_t: float = 0.0, core: Any = None
+) -> tuple[Any, Any]:
     """Return `(is_core, label)`: label is the smallest `rank` among the core points of the point's cluster, −1 for noise.
 
     `x`, `y` float64 metres, `rank` int64 and unique (the order of the ids), `t` any number with reach `eps_t`. Two points are neighbours
     where d² ≤ eps² and |Δt| ≤ eps_t; a point is its own neighbour; a core point has ≥ `min_points` neighbours. A point that is not core
-    joins the cluster of its nearest core neighbour; ties go to the smaller |Δt|, then to the smaller rank.
+    joins the cluster of its nearest core neighbour; ties go to the smaller |Δt|, then to the smaller rank. Where it is known which points
+    are `core`, that is not found out again.
     """
     n = len(x)
     timed = t is not None
@@ -42,8 +46,11 @@ def cluster(x: Any, y: Any, rank: Any, eps: float, min_points: int, t: Any = Non
         int(timed),
     )
     ranks = np.ascontiguousarray(rank, np.int64)[grid.order]
-    full = full_cells(grid.box, eps, eps_t)
-    core = core_points(grid.x, grid.y, grid.t, grid.cells, grid.box, grid.rows, full, eps, eps_t, min_points)
+    if core is None:
+        full = full_cells(grid.box, eps, eps_t)
+        core = core_points(grid.x, grid.y, grid.t, grid.cells, grid.box, grid.rows, full, eps, eps_t, min_points)
+    else:
+        core = np.ascontiguousarray(core, np.bool_)[grid.order]
     where = np.flatnonzero(core)
     core_cells = np.concatenate([[0], np.cumsum(core)])[grid.cells].astype(np.int64)
     cx, cy, ct, cr = grid.x[where], grid.y[where], grid.t[where], ranks[where]

@@ -9,6 +9,8 @@ worker. Both give the same numbers on any machine. `esda_draws` is the other sou
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ Ints = npt.NDArray[np.int64]
 TABLE_LIMIT = 4096
 ROUNDS = 4
 LARGEST = 1 << 31  # positions are 32-bit numbers
+_RAW = 1 << 20  # numbers of a generator that are drawn at once
 
 _LOW = np.uint64(0xFFFFFFFF)
 _GOLDEN, _MIX_A, _MIX_B = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -52,9 +55,31 @@ def draws(seed: int, numbers: Ints, count: int, size: int) -> Ints:
 def esda_draws(seed: int, permutations: int, count: int, size: int) -> Ints:
     """Return the table of draws that esda 2.9 uses at a seed (`esda.crand.vec_permutations` for size + 1 observations), number for number.
 
-    It comes from one sequential generator, so its cost is permutations × size, and it must be drawn in one place.
+    It comes from one sequential generator, so its cost is permutations × size, and it must be drawn in one place. The swaps of a shuffle
+    are drawn as they are there, but not made: only where the first `count` elements come from is followed back through them.
     """
-    return np.asarray(_esda_draws(count, size, permutations, seed))
+    out, swaps = np.empty((permutations, count), np.int64), np.zeros(max(size, 1), np.int32)
+    owner = np.full(max(size, 1), -1, np.int32)
+    for p, raw in enumerate(_swaps(np.random.RandomState(seed & 0xFFFFFFFF), permutations, size, swaps)):
+        _trace(raw, owner, count, out[p])
+    return out
+
+
+def _swaps(random: np.random.RandomState, permutations: int, size: int, swaps: Any) -> Iterator[Any]:
+    """Yield for each permutation the partners with which a shuffle swaps the places 1 … size-1; the next raw numbers come meanwhile."""
+
+    def raw() -> Any:
+        return random.randint(0, 1 << 32, size=_RAW, dtype=np.uint32)
+
+    with ThreadPoolExecutor(1) as pool:
+        ahead, numbers, at = pool.submit(raw), np.empty(0, np.uint32), 0
+        for _ in range(permutations):
+            place = size - 1
+            while place > 0:
+                if at == len(numbers):
+                    numbers, at, ahead = ahead.result(), 0, pool.submit(raw)
+                at, place = _accept(numbers, at, place, swaps)
+            yield swaps
 
 
 def uniform(seed: int, numbers: Ints, stream: int = 0) -> npt.NDArray[np.float64]:
@@ -183,10 +208,34 @@ def _uniform(seed: np.uint64, stream: np.uint64, numbers: Any) -> Any:
     return out
 
 
-@njit(cache=True)
-def _esda_draws(count: int, size: int, permutations: int, seed: int) -> Any:
-    np.random.seed(seed)
-    out = np.empty((permutations, count), np.int64)
-    for p in range(permutations):
-        out[p] = np.random.choice(size, size=count, replace=False)
-    return out
+@njit(cache=True, nogil=True)
+def _accept(numbers: Any, at: int, place: int, swaps: Any) -> tuple[int, int]:
+    """Take numbers for the places from `place` down: as many low bits as the place has, drawn again where they are above it."""
+    mask = 1
+    while mask < place:
+        mask = 2 * mask + 1
+    while place > 0 and at < numbers.size:
+        least = (mask >> 1) + 1
+        while place >= least and at < numbers.size:
+            partner = np.int64(numbers[at]) & mask
+            swaps[place] = partner
+            place -= partner <= place
+            at += 1
+        if place < least:
+            mask >>= 1
+    return at, place
+
+
+@njit(cache=True, nogil=True)
+def _trace(swaps: Any, owner: Any, count: int, out: Any) -> None:
+    """Write what the swaps bring to the places 0 … count-1, undoing them; `owner` is -1 everywhere, before and after."""
+    for p in range(count):
+        owner[p] = p
+    for place in range(1, owner.size):
+        partner = swaps[place]
+        if owner[partner] >= 0 or owner[place] >= 0:
+            owner[partner], owner[place] = owner[place], owner[partner]
+    for place in range(owner.size):
+        if owner[place] >= 0:
+            out[owner[place]] = place
+            owner[place] = -1

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from transforms.mining.dbscan import RESULT, clustered
+from transforms.mining.dbscan_update import updated_clusters
 from transforms.mining.interaction_time import reach
 from transforms.mining.tool import tool
 
 
-@tool("ST-DBSCAN", "时空密度聚类", result=RESULT, columns=("time",))
+@tool("ST-DBSCAN", "时空密度聚类", result=RESULT, columns=("time",), update=updated_clusters)
 def st_dbscan(
     frame: Any,
     time: str,

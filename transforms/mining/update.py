@@ -1,8 +1,8 @@
 """What a tool needs to bring its last result up to date: what changed in its table, and how to ask for the rows near a change.
 
-A tool with such a way names it in `@tool(…, update=…)`. It gets a `Change` and the parameters of the run, and returns the whole new
-result, equal to that of a run over all rows to the last bit, and how much of it was computed again; or, as a text, why only a run over all
-rows can give the result.
+A tool with such a way names it in `@tool(…, update=…)`. It gets a `Change` and the parameters of the run, and returns the new result,
+equal to that of a run over all rows to the last bit, and how much of it was computed again; or, as a text, why only a run over all rows can
+give the result.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Change:
 
     `removed` and `added` are frames (pandas) of the rows that are gone and new, a changed row being in both. `extent` are the bounds of
     the centres of all rows' bounds in degrees, `period` the first and last instant of the time column where the tool has one. `near`
-    reads the rows whose bounds meet one of the windows (degrees). `kept` is what the last run left (`note(kept=…)`), `result` reads its
-    rows.
+    reads the rows whose bounds meet one of the windows (degrees), `rows` those of some ids, both in the order of the table. `kept` is what
+    the last run left (`note(kept=…)`), `result` reads its rows, in the columns that are named.
     """
 
     removed: Any
@@ -37,20 +37,25 @@ class Change:
     extent: Window
     period: tuple[datetime, datetime] | None
     near: Callable[[Sequence[Window]], Any]
+    rows: Callable[[pa.Array], Any]
     kept: pa.Table | None
-    result: Callable[[], pa.Table]
+    result: Callable[[Sequence[str] | None], pa.Table]
 
 
 @dataclass(frozen=True)
 class Updated:
-    """The whole new result, how many of how many `unit`s were computed again, what to keep for the next run, and the run's metrics."""
+    """The new result, how many of how many `unit`s were computed again, what to keep for the next run, and the run's metrics.
 
-    result: pa.Table
+    `result` is all of it, or, where `keys` (ids of rows) are given, what of it stands for them: the rest is as the last run left it.
+    """
+
+    result: Any
     recomputed: int
     whole: int
     unit: str
     kept: pa.Table | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    keys: pa.Array | None = None
 
 
 Update = Callable[[Change, Mapping[str, Any]], Updated | str]

@@ -72,6 +72,21 @@ def test_rows_of_one_source_are_replaced_and_those_of_others_stay(lake: Lake) ->
     ]
 
 
+@pytest.mark.parametrize("most", [500, 1])
+def test_rows_for_some_keys_leave_those_under_others(lake: Lake, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sanyu.lake.facts.MOST_KEYS", most)
+    commit(lake, [7.0, 7.0, 7.0], source="mine_moran_2")
+    commit(lake, [1.0, 2.0, 3.0, 4.0])
+    before = lake.table(CONTRACT.name).version
+    outcome = commit(lake, [1.0, 2.5], 2, keys=pa.array(["k0", "k1", "k3", "k9"]))
+    assert outcome == Outcome(1, 1, 1, before + 1)
+    assert [(key, value) for source, key, value, _ in content(lake) if source == "mine_moran_1"] == [("k0", 1.0), ("k1", 2.5), ("k2", 3.0)]
+    assert [value for source, _, value, _ in content(lake) if source == "mine_moran_2"] == [7.0] * 3
+    fresh = lake.fact_writer().commit(CONTRACT, rows([0.0] * 3 + [9.0], 3).slice(3), write(3), keys=pa.array(["k3"]))
+    assert fresh == Outcome(1, 0, 0, before + 2)
+    assert lake.table(CONTRACT.name).count(where="source_name = 'mine_moran_1'") == 4
+
+
 def test_a_source_that_finds_nothing_any_more_has_no_rows(lake: Lake) -> None:
     commit(lake, [7.0], source="mine_moran_2")
     assert commit(lake, []).loaded == 0

@@ -44,8 +44,10 @@ def test_another_seed_is_another_permutation() -> None:
     assert not np.array_equal(permutation(1, 0, 100), permutation(2, 0, 100))
 
 
-def test_esda_draws_are_esda_s() -> None:
-    assert np.array_equal(esda_draws(12345, 25, 8, 299), vec_permutations(8, 300, 25, 12345))
+@pytest.mark.parametrize(("permutations", "count", "size"), [(25, 8, 299), (3, 1, 1), (9, 2, 2), (9, 5, 5), (99, 7, 64), (20, 40, 70_000)])
+def test_esda_draws_are_esda_s(permutations: int, count: int, size: int) -> None:
+    # The last case takes more raw numbers than are drawn at once.
+    assert np.array_equal(esda_draws(12345, permutations, count, size), vec_permutations(count, size + 1, permutations, 12345))
 
 
 def test_shifting_leaves_out_the_row_itself() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import shapely
 
@@ -63,7 +64,13 @@ def _change(old: pd.DataFrame, new: pd.DataFrame, kept: pa.Table | None, result:
             inside |= (x >= west) & (x <= east) & (y >= south) & (y <= north)
         return new[inside].sample(frac=1.0, random_state=1)
 
-    return Change(sides[0], sides[1], (x.min(), y.min(), x.max(), y.max()), period, near, kept, lambda: result)
+    def of(ids: pa.Array) -> pd.DataFrame:
+        return new[new["entity_id"].isin(ids.to_pylist())]
+
+    def before(columns: Sequence[str] | None) -> pa.Table:
+        return result if columns is None else result.select(list(columns))
+
+    return Change(sides[0], sides[1], (x.min(), y.min(), x.max(), y.max()), period, near, of, kept, before)
 
 
 def _whole(name: str, rows: pd.DataFrame, parameters: dict[str, Any]) -> tuple[pa.Table, pa.Table | None]:
@@ -109,6 +116,76 @@ def test_rounds_of_edits_equal_whole_runs(name: str, parameters: dict[str, Any])
         rows, result, kept = new, found.result, found.kept
 
 
+def _clumped(size: int, seed: int, first: int = 0) -> pd.DataFrame:
+    """Return events in clumps and chains, with some far from all: clusters that an edit can split, merge, end and begin."""
+    rng = np.random.default_rng(seed)
+    rows = _rows(size, seed, first)
+    middles = rng.uniform((120.60, 30.20), (120.68, 30.27), (400, 2))
+    at = middles[rng.integers(0, len(middles), size)] + rng.normal(scale=0.0004, size=(size, 2))
+    alone = rng.random(size) < 0.3
+    at[alone] = rng.uniform((120.60, 30.20), (120.68, 30.27), (int(alone.sum()), 2))
+    at[:2] = (120.59, 30.19), (120.69, 30.28)
+    return rows.assign(geom=shapely.to_wkb(shapely.points(at), flavor="iso"))
+
+
+CLUSTERS: list[tuple[str, dict[str, Any]]] = [
+    ("dbscan", {"eps_m": 60.0, "min_points": 5}),
+    ("dbscan", {"eps_m": 25.0, "min_points": 1}),
+    ("dbscan", {"eps_m": 40.0, "min_points": 3}),
+    ("st_dbscan", {"time": "observed_at", "eps_m": 120.0, "eps_time": 86_400.0, "min_points": 4}),
+]
+
+
+@pytest.mark.parametrize(("name", "parameters"), CLUSTERS, ids=[f"{name}-{n}" for n, (name, _) in enumerate(CLUSTERS)])
+def test_clusters_after_rounds_of_edits_are_those_of_whole_runs(name: str, parameters: dict[str, Any]) -> None:
+    rows = _clumped(4000, 1)
+    result, kept = _whole(name, rows, parameters)
+    was = set(result.column("cluster_id").to_pylist())
+    split = merged = 0
+    for round_ in range(15):
+        rng = np.random.default_rng(round_)
+        core = result.filter(pc.equal(result.column("cluster_role"), "core")).column("entity_id").to_pylist()
+        gone = [*rng.choice(core, 3, replace=False), *rng.choice(rows["entity_id"][2:], 2, replace=False)]
+        new = rows[~rows["entity_id"].isin(gone)].reset_index(drop=True)
+        moved = rng.choice(len(new) - 2, 3, replace=False) + 2
+        new.loc[moved, "geom"] = new.loc[rng.permutation(moved), "geom"].to_numpy()
+        fresh = _clumped(6, 70 + round_, first=10_000 + 20 * round_).iloc[2:]
+        bridge = shapely.from_wkb(new["geom"].iloc[rng.choice(len(new), len(fresh))].to_numpy())
+        fresh["geom"] = shapely.to_wkb(shapely.transform(bridge, lambda p: p + 0.0003), flavor="iso")
+        new = pd.concat([new, fresh], ignore_index=True)
+        found = _update(name, _change(rows, new, kept, result), parameters)
+        assert isinstance(found, Updated), found
+        assert found.keys is not None
+        old = result.filter(pc.invert(pc.is_in(result.column("entity_id"), value_set=found.keys)))
+        part = pa.Table.from_pandas(found.result, preserve_index=False).select(result.column_names).cast(result.schema)
+        full, _ = _whole(name, new, parameters)
+        assert _bytes(pa.concat_tables([old, part]), ["entity_id"]) == _bytes(full, ["entity_id"])
+        assert 0 < found.recomputed < 0.2 * found.whole
+        assert found.whole == len(new)
+        now = set(full.column("cluster_id").to_pylist())
+        split, merged = split + len(now - was), merged + len(was - now)
+        assert found.facts["cluster_count"] == len(now - {None})
+        assert found.facts["noise_count"] == full.column("cluster_id").null_count
+        rows, result, kept, was = new, full, found.kept, now
+    assert split > 3
+    assert merged > 3
+
+
+def test_clusters_are_made_anew_where_an_edit_is_no_small_one() -> None:
+    asked = {"eps_m": 60.0, "min_points": 5}
+    rows = _clumped(600, 1)
+    result, kept = _whole("dbscan", rows, asked)
+    many = _update("dbscan", _change(rows, rows.iloc[:500], kept, result), asked)
+    assert many == "100 of 600 rows have changed"
+    wide = {"eps_m": 5_000.0, "min_points": 5}
+    result, kept = _whole("dbscan", rows, wide)
+    one = _update("dbscan", _change(rows, rows.drop(index=9), kept, result), wide)
+    assert one == "the clusters that changed have 600 of 600 rows"
+    other = _update("dbscan", _change(rows, rows.drop(index=9), pa.table({"crs": ["EPSG:4526"]}), result), wide)
+    assert isinstance(other, str)
+    assert "metric system" in other
+
+
 def test_a_whole_run_is_asked_for_where_a_change_is_no_small_one() -> None:
     rows = _rows(400, 1).sort_values("observed_at", ignore_index=True)
     result, kept = _whole("mann_kendall", rows, CUBE)
@@ -137,9 +214,9 @@ def test_what_a_whole_run_refuses_an_update_refuses_too() -> None:
         _update("emerging_hot_spots", _change(rows, late, kept, result), asked)
 
 
-def test_every_tool_over_cells_of_events_can_be_brought_up_to_date_but_the_scan() -> None:
+def test_which_tools_can_be_brought_up_to_date() -> None:
     able = {t.name for t in tools().values() if t.update is not None}
-    assert able == {"emerging_hot_spots", "mann_kendall", "change_points", "cell_count"}
+    assert able == {"emerging_hot_spots", "mann_kendall", "change_points", "cell_count", "dbscan", "st_dbscan"}
 
 
 def test_windows_hold_all_bounds_and_are_few() -> None:
