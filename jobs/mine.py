@@ -12,6 +12,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -25,9 +26,11 @@ from sanyu.lake.changes import changed_rows, table_id
 from sanyu.lake.deliveries import sequence
 from schemas.registry import find_contract
 from schemas.stamp import OBSERVED_AT, STAMP
+from transforms.mining.found import found_rows
 from transforms.mining.frames import IN_PROCESS_ROWS, Way, frame_kind, noted
 from transforms.mining.tool import Tool, find_tool
 from transforms.mining.update import Updated
+from transforms.space.wkb import point_coordinates
 
 if TYPE_CHECKING:
     from sanyu.lake.commit import Write
@@ -126,7 +129,11 @@ def run(loading: Loading, analysis: Analysis) -> MineReport:
         found = "another table that it reads has changed"
     elif last is not None:
         found = updated(loading.lake, tool, asked, question.without(_handed_on(tool, asked)), last, changes, (contract, name))
-    made = _Made.whole(question, tool, (parsed, asked), found, second) if isinstance(found, str) else _Made.renewed(question, tool, asked, *found)
+    made = (
+        _Made.whole(question, tool, (parsed, asked), found, second)
+        if isinstance(found, str)
+        else _Made.renewed(question, tool, asked, *found)
+    )
     made = replace(made, seconds=round(time.monotonic() - started, 3), changed=len(changes) if changes is not None else 0)
     versions = "".join(f"@{identifier}@{number}" for identifier, number in ((identity, question.version), *beside))
     batch = hashlib.sha256(f"{name}{versions}".encode()).hexdigest()[:12]
@@ -205,9 +212,18 @@ def _read(question: Question, tool: Tool, asked: Mapping[str, Any]) -> tuple[Any
         return table.to_spark(question.columns, **given), None, count, limit
     rows = table.to_arrow(question.columns, **given)
     stamp = _handed_on(tool, asked)
-    frame = rows.select([name for name in rows.column_names if name not in stamp]).to_pandas()
+    frame = _placed(rows.select([name for name in rows.column_names if name not in stamp]), asked).to_pandas()
     beside = rows.select([n for n in rows.column_names if n in stamp | {"entity_id", "geom"}]) if tool.grain == "rows" else None
     return frame, beside, count, limit
+
+
+def _placed(rows: pa.Table, asked: Mapping[str, Any]) -> pa.Table:
+    """Return points by `lon`, `lat` in place of `geom`, which costs a frame of pandas less; other geometries as they are."""
+    place = point_coordinates(rows["geom"]) if "geom" in rows.column_names and not _named(asked) & set(PLACE) else None
+    if place is None:
+        return rows
+    others = rows.select([name for name in rows.column_names if name not in ("geom", "lon", "lat")])
+    return others.append_column("lon", pa.array(place[0])).append_column("lat", pa.array(place[1]))
 
 
 def _handed_on(tool: Tool, asked: Mapping[str, Any]) -> set[str]:
@@ -242,8 +258,9 @@ def _as_arrow(frame: Any, beside: pa.Table | None = None) -> pa.Table:
     if beside is None:
         return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     rows = pa.Table.from_pandas(frame.drop(columns="geom", errors="ignore"), preserve_index=False).replace_schema_metadata(None)
-    place = pc.index_in(rows["entity_id"].combine_chunks(), value_set=beside["entity_id"].combine_chunks())
-    handed = beside.select([name for name in beside.column_names if name not in rows.column_names]).take(place)
+    handed = beside.select([name for name in beside.column_names if name not in rows.column_names])
+    if not rows["entity_id"].equals(beside["entity_id"]):
+        handed = handed.take(pc.index_in(rows["entity_id"].combine_chunks(), value_set=beside["entity_id"].combine_chunks()))
     for name in handed.column_names:
         rows = rows.append_column(name, handed[name])
     return rows
@@ -261,11 +278,14 @@ class _Writing:
     def all(self, made: _Made, tool: Tool, contract: Contract, parsed: Mapping[str, Any], read: Mapping[str, Any]) -> MineReport:
         """Write result, patterns, what is kept, and last the run, whose row says that the others are there."""
         key = "entity_id" if tool.grain == "rows" else None
-        count, written = self._commit(contract, made.rows, key, keys=made.keys)
-        rows = made.rows
+        time = parsed.get("time", next((p.default for p in tool.parameters if p.name == "time"), None))
+        with ThreadPoolExecutor(1) as pool:  # what is worth knowing is found while the result is written
+            ahead = pool.submit(found_rows, made.rows, time or OBSERVED_AT.name) if made.keys is None else None
+            count, written = self._commit(contract, made.rows, key, keys=made.keys)
+            found = ahead.result() if ahead else found_rows(self._result(contract), time or OBSERVED_AT.name)
         if made.keys is not None:
-            rows, count = self._result(contract), made.rows_in
-        patterns = self._patterns(rows, contract, parsed.get("time", next((p.default for p in tool.parameters if p.name == "time"), None)))
+            count = made.rows_in
+        patterns = self._patterns(found, contract)
         name, batch = self.write.source_name, self.write.batch_id
         keep(self.loading.lake, name, batch, made.kept)
         report = MineReport(
@@ -296,11 +316,8 @@ class _Writing:
         names = [c.name for c in contract.columns] + ["entity_id", "geom", OBSERVED_AT.name]
         return self.loading.lake.table(contract.name).to_arrow(names, where=f"source_name = '{self.write.source_name}'")
 
-    def _patterns(self, rows: Any, contract: Contract, time: str | None) -> int:
-        """Write what the result found, if it names patterns, and return how many; `time` is the column of a cluster's period."""
-        from transforms.mining.found import found_rows
-
-        found = found_rows(rows, time or OBSERVED_AT.name)
+    def _patterns(self, found: Any, contract: Contract) -> int:
+        """Write what the result found, if it names patterns, and return how many."""
         if found is None:
             return 0
         return self._commit(find_contract(PATTERN), found, None, {**self.facts, "result_table": contract.name})[0]

@@ -145,7 +145,7 @@ def updated(
     def before(columns: Sequence[str] | None) -> pa.Table:
         return lake.table(contract.name).to_arrow(every if columns is None else columns, where=f"source_name = '{name}'")
 
-    edited = (side.select(question.columns).to_pandas() for side in (changes.removed, changes.added))
-    change = Change(*edited, extent, period, question.near, lambda ids: question.of_entities(ids).to_pandas(), kept, before)
+    removed, added = (side.select(question.columns).to_pandas() for side in (changes.removed, changes.added))
+    change = Change(removed, added, extent, period, question.near, lambda ids: question.of_entities(ids).to_pandas(), kept, before)
     found = tool.update(change, asked)
     return found if isinstance(found, str) else (found, count)

@@ -7,7 +7,9 @@ holds are stamped and written without Spark; Spark's are stamped by its workers,
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -17,7 +19,8 @@ import pyarrow.compute as pc
 import shapely
 
 from quality.arrow import arrow_schema
-from sanyu.lake.commit import Outcome, Write
+from sanyu.lake.commit import Outcome, Parts, Write
+from sanyu.lake.facts import is_laid_out
 from schemas.fields import fields_of
 from schemas.model import Contract
 from schemas.stamp import STAMP
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
     from jobs.load import Loading
 
+PART_ROWS = 200_000
 _BEIJING = pa.scalar(8 * 3600, pa.duration("s"))
 
 
@@ -52,7 +56,8 @@ def commit(
     """
     told = (contract, write, loading.recorded_at, facts or {}, key)
     if isinstance(rows, pa.Table) and (writer := loading.lake.fact_writer()).takes(contract):
-        return rows.num_rows, writer.commit(contract, stamped(rows, *told), write, sparing=sparing, keys=keys)
+        made = _parts(rows, *told) if rows.num_rows > PART_ROWS and is_laid_out(rows) else stamped(rows, *told)
+        return rows.num_rows, writer.commit(contract, made, write, sparing=sparing, keys=keys)
     if keys is not None:
         raise ValueError(f"a part of {contract.name} can't be replaced by Spark")
     spark = loading.spark()
@@ -74,7 +79,22 @@ def stamped(rows: pa.Table, contract: Contract, write: Write, recorded_at: str, 
 
     `facts` fill columns of the contract that the rows do not have. `key` names the column that identifies a row within what the source
     makes; without it that is the contract's own key, else a digest of the row.
+
+    Many rows are stamped in parts, on all cores: what a row gets does not depend on the others.
     """
+    told = (contract, write, recorded_at, facts, key)
+    return _stamped(rows, *told) if rows.num_rows <= PART_ROWS else _parts(rows, *told).table()
+
+
+def _parts(rows: pa.Table, contract: Contract, *told: Any) -> Parts:
+    def make() -> Iterator[pa.Table]:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            yield from pool.map(lambda at: _stamped(rows.slice(at, PART_ROWS), contract, *told), range(0, rows.num_rows, PART_ROWS))
+
+    return Parts(arrow_schema(contract).remove_metadata(), rows.num_rows, make)
+
+
+def _stamped(rows: pa.Table, contract: Contract, write: Write, recorded_at: str, facts: Mapping[str, str], key: str | None) -> pa.Table:
     schema, count = arrow_schema(contract).remove_metadata(), rows.num_rows
     types = {field.name: field.type for field in schema}
     columns = {name: _typed(rows.column(name).combine_chunks(), types[name]) for name in rows.column_names if name in types}
@@ -119,7 +139,7 @@ def _stamped_by_workers(
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            yield from stamped(pa.Table.from_batches([batch]), contract, write, recorded_at, facts, key).combine_chunks().to_batches()
+            yield from _stamped(pa.Table.from_batches([batch]), contract, write, recorded_at, facts, key).combine_chunks().to_batches()
 
     wanted = {f.name for f in fields_of(contract)}
     return frame.select(*(f"`{c}`" for c in frame.columns if c in wanted or c == key)).mapInArrow(run, spark_schema(contract))

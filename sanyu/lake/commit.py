@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TARGET_FILE_BYTES = 24 << 20
 MOST_KEYS = 500  # of a sparing write: they stand one by one in the condition of the commit
@@ -37,3 +42,24 @@ class Outcome:
     unchanged: int = 0
     closed: int = 0
     version: int | None = None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Rows that are made part by part, while those before are written: `make` makes them anew each time, in the table's layout."""
+
+    schema: pa.Schema
+    num_rows: int
+    make: Callable[[], Iterator[pa.Table]]
+
+    def table(self) -> pa.Table:
+        """Return all rows."""
+        import pyarrow as pa
+
+        return pa.concat_tables(self.make())
+
+    def to_reader(self) -> pa.RecordBatchReader:
+        """Return the rows as they are made."""
+        import pyarrow as pa
+
+        return pa.RecordBatchReader.from_batches(self.schema, (batch for part in self.make() for batch in part.to_batches()))

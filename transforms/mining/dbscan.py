@@ -18,6 +18,7 @@ from transforms.mining.dbscan_update import KeptSystem, updated_clusters
 from transforms.mining.frames import (
     INDEX,
     OWNED,
+    POSITION,
     TILE,
     Way,
     attached,
@@ -61,11 +62,13 @@ def clustered(
         require_columns(frame, [time])
     if frame_kind(frame) != "spark" or (tile_m is None and in_process(frame)):
         crs = metric_crs_of(frame) if frame_kind(frame) == "pandas" else None
-        table = points(frame, [] if time is None else [time], id_column, crs=crs)
+        table = points(frame, [] if time is None else [time], id_column, crs=crs, position=True)
         t, factor = (None, 1.0) if time is None else times(table, time)
         x, y = (table.column(c).to_numpy() for c in ("x_m", "y_m"))
         is_core, label = cluster(x, y, np.arange(len(x)), eps_m, min_points, t, eps_time * factor)
         found = _named(table.column("id").combine_chunks(), is_core, label)
+        if POSITION in table.column_names:
+            found = found.append_column(POSITION, table.column(POSITION))
         note(kept=None if crs is None else KeptSystem(crs))
         note(way=Way.IN_PROCESS, row_count=len(x), cluster_count=len(np.unique(label[label >= 0])), noise_count=int((label < 0).sum()))
         return attached(frame, found, id_column)

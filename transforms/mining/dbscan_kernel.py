@@ -21,9 +21,7 @@ BRUTE = 1024  # pairs that are cheaper to try than to split
 BIG = 64  # core points of a cell that are worth sorting along a curve
 
 
-def cluster(
-    x: Any, y: Any, rank: Any, eps: float, min_points: int, t: Any = None, eps_t: float = 0.0, core: Any = None
-) -> tuple[Any, Any]:
+def cluster(x: Any, y: Any, rank: Any, eps: float, min_points: int, t: Any = None, eps_t: float = 0.0, core: Any = None) -> tuple[Any, Any]:
     """Return `(is_core, label)`: label is the smallest `rank` among the core points of the point's cluster, −1 for noise.
 
     `x`, `y` float64 metres, `rank` int64 and unique (the order of the ids), `t` any number with reach `eps_t`. Two points are neighbours

@@ -162,12 +162,12 @@ def _extents(shapes: Any, starts: Any) -> dict[str, pa.Array]:
             centres = np.stack((shapely.get_x(middle), shapely.get_y(middle)))
         else:
             centres = np.stack(transform(points[0][members], points[1][members], metres.LAKE_CRS, system))
-            placed = shapely.points(*centres)
         cuts = np.cumsum(sizes[own])[:-1]
         x, y = (np.array([sums.mean(part) for part in np.split(axis, cuts)]) for axis in centres)
         lon[own], lat[own] = transform(x, y, system, metres.LAKE_CRS)
         number = np.repeat(np.arange(own.sum()), sizes[own])
-        hulls = shapely.normalize(shapely.convex_hull(shapely.geometrycollections(placed, indices=number)))
+        gathered = shapely.geometrycollections(placed, indices=number) if points is None else _lines(centres, number)
+        hulls = shapely.normalize(shapely.convex_hull(gathered))
         area[own] = shapely.area(hulls)
         outlines[own] = transform_geometries(hulls, system, metres.LAKE_CRS)
     is_flat = ~(area > 0)
@@ -179,6 +179,13 @@ def _extents(shapes: Any, starts: Any) -> dict[str, pa.Array]:
         "centre_lat": pa.array(lat),
         "geom": pa.array(shapely.to_wkb(outlines, flavor="iso"), pa.binary()),
     }
+
+
+def _lines(at: Any, number: Any) -> Any:
+    """Return for each run of points one line through them, whose hull is theirs: all are made in one go. A point alone is in it twice."""
+    alone = np.bincount(number)[number] == 1
+    times = np.where(alone, 2, 1)
+    return shapely.linestrings(np.repeat(at.T, times, axis=0), indices=np.repeat(number, times))
 
 
 def _extent(shape: Any) -> dict[str, Any]:

@@ -30,6 +30,7 @@ DEFAULT_ID = "entity_id"
 INDEX = "index"
 TILE = ("tile_x", "tile_y")
 OWNED = "is_owned"
+POSITION = "__position"
 
 
 class Way(StrEnum):
@@ -104,8 +105,11 @@ def id_column_of(frame: Any, id_column: str | None = None) -> str | None:
     return None
 
 
-def collect(frame: Any, columns: Sequence[str], id_column: str | None = None) -> pa.Table:
-    """Return `id` and the columns as Arrow in the canonical order; SY-N005, SY-N007 (an id that is null or twice there)."""
+def collect(frame: Any, columns: Sequence[str], id_column: str | None = None, *, position: bool = False) -> pa.Table:
+    """Return `id` and the columns as Arrow in the canonical order; SY-N005, SY-N007 (an id that is null or twice there).
+
+    `position` adds the place of each row in a pandas frame, which saves `attached` looking for it.
+    """
     require_columns(frame, columns)
     key = id_column_of(frame, id_column)
     if frame_kind(frame) == "spark":
@@ -115,6 +119,8 @@ def collect(frame: Any, columns: Sequence[str], id_column: str | None = None) ->
     else:
         ids = frame.index if key is None else frame[key]
         table = pa.table([pa.array(np.asarray(ids)), *(_arrow(frame[c]) for c in columns)], names=["id", *columns])
+        if position:
+            table = table.append_column(POSITION, pa.array(np.arange(len(table), dtype=np.int32)))
     return canonical(table)
 
 
@@ -138,16 +144,19 @@ def canonical(table: pa.Table, key: str = "id") -> pa.Table:
 def attached(frame: Any, table: pa.Table, id_column: str | None = None) -> Any:
     """Return the frame with the columns of `table` (all but `id`) added row by row; a column of the same name is replaced.
 
-    A pandas frame keeps its index and order. `table` has the ids of the frame, in any order.
+    A pandas frame keeps its index and order. `table` has the ids of the frame, in any order, or the rows' places in it (`POSITION`).
     """
     key = id_column_of(frame, id_column)
-    added = [name for name in table.column_names if name != "id"]
+    added = [name for name in table.column_names if name not in ("id", POSITION)]
     if frame_kind(frame) == "spark":
         kept = frame.select(*(f"`{c}`" for c in frame.columns if c not in added))
-        right = frame.sparkSession.createDataFrame(table.rename_columns(["__id" if c == "id" else c for c in table.column_names]))
+        right = frame.sparkSession.createDataFrame(table.select(["id", *added]).rename_columns(["__id", *added]))
         return kept.join(right, kept[f"`{key}`"].eqNullSafe(right["__id"]), "left").drop("__id")
-    ids = pa.array(np.asarray(frame.index if key is None else frame[key]))
-    place = pc.index_in(ids, value_set=table.column("id").combine_chunks())
+    if POSITION in table.column_names:
+        place = pa.array(np.argsort(table.column(POSITION).to_numpy()))
+    else:
+        ids = pa.array(np.asarray(frame.index if key is None else frame[key]))
+        place = pc.index_in(ids, value_set=table.column("id").combine_chunks())
     rows = table.select(added).take(place)
     out = frame.copy()
     for name in added:

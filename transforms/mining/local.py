@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from schemas.messages import SanyuError
 from transforms.mining import fdr
-from transforms.mining.frames import Way, attached, collect, floats, in_process, note
+from transforms.mining.frames import POSITION, Way, attached, collect, floats, in_process, note
 from transforms.mining.local_kernels import Source
 from transforms.mining.local_statistics import LABELS, Alternative, Columns, Inference, Part, Statistic, local_columns, whole
 from transforms.mining.metres import points
@@ -177,15 +177,16 @@ def judged_p(columns: Columns, request: Request) -> Any:
 
 def patterns(columns: Columns, judged: Any, request: Request) -> Any:
     """Return what each row is called, given its statistic and the (adjusted) p-value it is judged by."""
-    significant = np.nan_to_num(judged, nan=2.0) <= request.alpha
     pattern = np.where(columns["neighbour_count"] == 0, ISLAND, NOT_SIGNIFICANT).astype(object)
+    significant = np.flatnonzero(np.nan_to_num(judged, nan=2.0) <= request.alpha)
     if request.statistic == "moran":
-        names = np.array([LABELS.get(quadrant or "", NOT_SIGNIFICANT) for quadrant in columns["quadrant"]], dtype=object)
+        quadrants = np.asarray(columns["quadrant"], dtype=object)[significant]
+        pattern[significant] = np.array([LABELS.get(quadrant or "", NOT_SIGNIFICANT) for quadrant in quadrants], dtype=object)
     elif request.statistic == "geary":
-        names = np.where(columns["statistic"] < columns["expected"], "Similar", "Dissimilar").astype(object)
+        is_similar = columns["statistic"][significant] < columns["expected"][significant]
+        pattern[significant] = np.where(is_similar, "Similar", "Dissimilar")
     else:
-        names = np.where(columns["z_score"] > 0, "Hot", "Cold").astype(object)
-    pattern[significant] = names[significant]
+        pattern[significant] = np.where(columns["z_score"][significant] > 0, "Hot", "Cold")
     return pattern
 
 
@@ -194,7 +195,7 @@ def labelled(columns: Columns, request: Request) -> Columns:
     p = judged_p(columns, request)
     q = fdr.adjusted(p)
     pattern = patterns(columns, q if request.use_fdr else p, request)
-    note(significant_count=int(np.isin(pattern, [NOT_SIGNIFICANT, ISLAND], invert=True).sum()))
+    note(significant_count=int(((pattern != NOT_SIGNIFICANT) & (pattern != ISLAND)).sum()))
     return {**columns, "q_value": q, "pattern": pattern}
 
 
@@ -217,7 +218,7 @@ def _local(frame: Any, request: Request, weights: Any, default: Rule) -> Any:
     require_sums(request, values, table)
     shared = whole(request.statistic, values, int(found.neighbour_counts.max()), request.inference, star=request.star)
     columns = labelled(local_columns(part_of(found, values, request), shared), request)
-    added = pa.table({"id": table.column("id"), **columns})
+    added = pa.table({name: table.column(name) for name in ("id", POSITION) if name in table.column_names} | columns)
     return attached(frame, added, request.id_column)
 
 
@@ -230,8 +231,8 @@ def require_edges(count: int) -> None:
 def _table(frame: Any, request: Request, weights: Any) -> pa.Table:
     """Return ids and values, with places where the weights are still to be made from them."""
     if weights is None or (isinstance(weights, Rule) and not isinstance(weights, Contiguity)):
-        return points(frame, [request.value], request.id_column)
-    return collect(frame, [request.value], request.id_column)
+        return points(frame, [request.value], request.id_column, position=True)
+    return collect(frame, [request.value], request.id_column, position=True)
 
 
 def require_sums(request: Request, values: Any, table: pa.Table) -> None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import shapely
 
 from schemas.messages import SanyuError
-from transforms.mining.frames import canonical, collect, column_names, frame_kind, id_column_of
+from transforms.mining.frames import POSITION, canonical, collect, column_names, frame_kind, id_column_of
 from transforms.space.coords import transform, transform_geometries
 from transforms.space.crs import crs_of, geographic_of, metric_crs
 from transforms.space.wkb import point_coordinates
@@ -31,21 +31,24 @@ TRUE_SCALE = 0.002
 XY = ("x_m", "y_m")
 
 
-def points(frame: Any, columns: Sequence[str] = (), id_column: str | None = None, *, crs: str | None = None) -> pa.Table:
+def points(
+    frame: Any, columns: Sequence[str] = (), id_column: str | None = None, *, crs: str | None = None, position: bool = False
+) -> pa.Table:
     """Return `id`, `x_m`, `y_m` and the columns in the canonical order; a Spark frame is collected.
 
-    `crs` is the metric system, by default that of the frame's place. SY-N010 no place, SY-N011 CRS missing or mixed, SY-N012 a row
-    without a place, SY-N005 a missing column.
+    `position` is as in `collect`, `crs` is the metric system, by default that of the frame's place. SY-N010 no place, SY-N011 CRS missing
+    or mixed, SY-N012 a row without a place, SY-N005 a missing column.
     """
     named = [c for c in columns if c not in XY]
     if frame_kind(frame) == "geopandas" and not _has(frame, XY):
         x, y = _geo_xy(frame, crs, id_column)
-        table = collect(frame.assign(x_m=x, y_m=y), [*XY, *named], id_column)
+        table = collect(frame.assign(x_m=x, y_m=y), [*XY, *named], id_column, position=position)
     elif _has(frame, XY):
-        table = collect(frame, [*XY, *named], id_column)
+        table = collect(frame, [*XY, *named], id_column, position=position)
     else:
         where = place_columns(frame)
-        table = _in_metres(collect(frame, [*where, *(c for c in named if c not in where)], id_column), where, crs, named)
+        table = collect(frame, [*where, *(c for c in named if c not in where)], id_column, position=position)
+        table = _in_metres(table, where, crs, [*named, *(n for n in table.column_names if n == POSITION)])
     return _placed(table)
 
 

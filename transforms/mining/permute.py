@@ -219,7 +219,7 @@ def _accept(numbers: Any, at: int, place: int, swaps: Any) -> tuple[int, int]:
         while place >= least and at < numbers.size:
             partner = np.int64(numbers[at]) & mask
             swaps[place] = partner
-            place -= partner <= place
+            place -= int(partner <= place)
             at += 1
         if place < least:
             mask >>= 1

@@ -1,8 +1,8 @@
 """Sums that come out the same, to the last bit, however the rows were split and in whatever order they came.
 
-`exact` is the correctly rounded sum (Shewchuk 1997, as in `math.fsum`) and knows no order. `parts` and `merged` are the same sum made in
-several places. `chunked` is quicker and depends on the order of its rows: it is for columns in the canonical order (sorted by id), which
-are the same on every machine.
+`exact` is the correctly rounded sum (as `math.fsum`; many values are first added as one long whole number, Neal 2015) and knows no order.
+`parts` and `merged` are the same sum made in several places. `chunked` is quicker and depends on the order of its rows: it is for columns
+in the canonical order (sorted by id), which are the same on every machine.
 """
 
 from __future__ import annotations
@@ -17,22 +17,28 @@ from numba import njit
 
 Floats = npt.NDArray[np.float64]
 CHUNK = 4096
+FEW = 256  # values that `math.fsum` adds as quickly
+LARGE = 2.0**960  # values from here on are left to it too: what they add up to may be beyond a double
 
 
 def exact(values: Any) -> float:
     """Return the correctly rounded sum; NaN where a value is NaN, OverflowError beyond the range of doubles."""
-    return math.fsum(np.asarray(values, dtype=np.float64).ravel())
+    given = np.ascontiguousarray(values, dtype=np.float64).ravel()
+    if given.size < FEW or not np.abs(given).max() < LARGE:
+        return math.fsum(given)
+    return math.fsum(_pieces(_limbs(given)))
 
 
 def parts(values: Any) -> list[float]:
     """Return a few floats whose exact sum is that of the values, to be merged with those of other workers."""
-    given = np.asarray(values, dtype=np.float64).ravel().tolist()
     found: list[float] = []
-    while (left := math.fsum(given)) != 0.0:
+    given = np.ascontiguousarray(values, dtype=np.float64).ravel()
+    rest = _pieces(_limbs(given)) if given.size >= FEW and np.abs(given).max() < LARGE else given.tolist()
+    while (left := math.fsum(rest)) != 0.0:
         found.append(left)
         if not math.isfinite(left):
             break
-        given.append(-left)
+        rest.append(-left)
     return found
 
 
@@ -66,3 +72,29 @@ def _chunks(values: Floats) -> Floats:
     for i in range(values.size):
         sums[i // CHUNK] += values[i]
     return sums
+
+
+def _pieces(limbs: Any) -> list[float]:
+    """Return floats whose exact sum is a long number's."""
+    used = np.flatnonzero(limbs)
+    high, low = limbs[used] >> 32, limbs[used] & 0xFFFFFFFF
+    return [*np.ldexp(high.astype(np.float64), 32 * used - 1042).tolist(), *np.ldexp(low.astype(np.float64), 32 * used - 1074).tolist()]
+
+
+@njit(cache=True)
+def _limbs(values: Floats) -> Any:
+    """Return the exact sum of fewer than 2²⁹ finite values as limbs: Σ limbs[k] · 2^(32k - 1074) (Neal, Fast exact summation, 2015)."""
+    lanes, mask = np.zeros((4, 70), np.int64), np.int64(0xFFFFFFFF)  # so that one addition needn't wait for the one before
+    words = values.view(np.int64)
+    for i in range(words.size):
+        bits, limbs = words[i], lanes[i & 3]
+        exponent, fraction = (bits >> 52) & 0x7FF, bits & 0xFFFFFFFFFFFFF
+        if exponent:
+            fraction, exponent = fraction | 0x10000000000000, exponent - 1
+        limb, shift = exponent >> 5, exponent & 31
+        low, high = (fraction & mask) << shift, (fraction >> 32) << shift
+        sign = np.int64(-1 if bits < 0 else 1)
+        limbs[limb] += sign * (low & mask)
+        limbs[limb + 1] += sign * (((low >> 32) & mask) + (high & mask))
+        limbs[limb + 2] += sign * (high >> 32)
+    return lanes.sum(axis=0)

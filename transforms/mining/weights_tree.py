@@ -20,6 +20,7 @@ Ints = npt.NDArray[np.int64]
 LEAF = 12
 _DEEP = 64
 _CHUNK = 512
+_FAN = 16  # subtrees that are made side by side
 
 
 class Tree:
@@ -89,7 +90,7 @@ def _select(order: Any, key: Any, low: int, high: int, middle: int) -> None:
             return
 
 
-@njit(cache=True)
+@njit(cache=True, parallel=True)
 def _build(x: Floats, y: Floats) -> tuple[Any, Any, Any]:
     n = x.size
     order = np.arange(n)
@@ -99,32 +100,54 @@ def _build(x: Floats, y: Floats) -> tuple[Any, Any, Any]:
         width = (width + 1) // 2
         nodes *= 2
     axis, split = np.zeros(2 * nodes, np.int8), np.zeros(2 * nodes)
+    span = np.zeros((2 * _FAN, 2), np.int64)  # of the nodes of the first levels, which are made one after the other
+    span[1, 1] = n
+    for node in range(1, _FAN):
+        low, high = span[node]
+        if high - low > LEAF:
+            _halve(order, x, y, axis, split, node, low, high)
+            middle = (low + high) // 2
+            span[2 * node, 0], span[2 * node, 1], span[2 * node + 1, 0], span[2 * node + 1, 1] = low, middle, middle, high
+    for node in prange(_FAN, 2 * _FAN):
+        _grow(order, x, y, axis, split, node, span[node, 0], span[node, 1])
+    return order, axis, split
+
+
+@njit(cache=True)
+def _grow(order: Any, x: Floats, y: Floats, axis: Any, split: Any, root: int, first: int, end: int) -> None:
+    """Make the tree below a node, over order[first:end]."""
     stack = np.empty((_DEEP, 3), np.int64)
-    stack[0, 0], stack[0, 1], stack[0, 2] = 1, 0, n
+    stack[0, 0], stack[0, 1], stack[0, 2] = root, first, end
     top = 1
     while top:
         top -= 1
         node, low, high = stack[top, 0], stack[top, 1], stack[top, 2]
         if high - low <= LEAF:
             continue
-        x0, x1, y0, y1 = np.inf, -np.inf, np.inf, -np.inf
-        for i in range(low, high):
-            p = order[i]
-            x0, x1, y0, y1 = min(x0, x[p]), max(x1, x[p]), min(y0, y[p]), max(y1, y[p])
-        by_y = y1 - y0 > x1 - x0
+        _halve(order, x, y, axis, split, node, low, high)
         middle = (low + high) // 2
-        if by_y:
-            _select(order, y, low, high, middle)
-            split[node] = y[order[middle]]
-        else:
-            _select(order, x, low, high, middle)
-            split[node] = x[order[middle]]
-        axis[node] = 1 if by_y else 0
         stack[top, 0], stack[top, 1], stack[top, 2] = 2 * node, low, middle
         top += 1
         stack[top, 0], stack[top, 1], stack[top, 2] = 2 * node + 1, middle, high
         top += 1
-    return order, axis, split
+
+
+@njit(cache=True)
+def _halve(order: Any, x: Floats, y: Floats, axis: Any, split: Any, node: int, low: int, high: int) -> None:
+    """Halve a node's points across the longer side of their bounds."""
+    x0, x1, y0, y1 = np.inf, -np.inf, np.inf, -np.inf
+    for i in range(low, high):
+        p = order[i]
+        x0, x1, y0, y1 = min(x0, x[p]), max(x1, x[p]), min(y0, y[p]), max(y1, y[p])
+    by_y = y1 - y0 > x1 - x0
+    middle = (low + high) // 2
+    if by_y:
+        _select(order, y, low, high, middle)
+        split[node] = y[order[middle]]
+    else:
+        _select(order, x, low, high, middle)
+        split[node] = x[order[middle]]
+    axis[node] = 1 if by_y else 0
 
 
 @njit(cache=True, inline="always")
