@@ -27,6 +27,7 @@ ROWS: dict[str, Callable[..., None]] = {
     "delta_local": mining_delta.delta_local,
     "delta_global": mining_delta.delta_global,
     "delta_dbscan": mining_delta.delta_dbscan,
+    "delta_update": mining_delta.delta_update,
     "delta_interaction": mining_delta.delta_interaction,
     "delta_cube": mining_delta.delta_cube,
     "sedona": mining_clusters.sedona,

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TARGET_FILE_BYTES = 24 << 20
-MOST_KEYS = 500  # of a sparing write: they stand one by one in the condition of the commit
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from quality.arrow import arrow_schema
 from quality.delta import constraints, table_properties
-from sanyu.lake.commit import MOST_KEYS, TARGET_FILE_BYTES, Outcome, Parts, Write
+from sanyu.lake.commit import TARGET_FILE_BYTES, Outcome, Parts, Write
 from sanyu.lake.duck import text
 from sanyu.lake.lease import lease
 from sanyu.lake.store import Store
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 CONSTRAINT = "contract"
+MOST_KEYS = 10_000  # of a write of some keys: they stand one by one in its condition, which takes a second for so many
 
 
 class FactWriter:

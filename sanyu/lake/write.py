@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 
 from quality.delta import constraints, table_properties
 from quality.spark import spark_schema
-from sanyu.lake.commit import MOST_KEYS, TARGET_FILE_BYTES, Outcome, Write
+from sanyu.lake.commit import TARGET_FILE_BYTES, Outcome, Write
 from sanyu.lake.lease import Held, lease
 from sanyu.lake.store import Store
 from schemas.model import Contract
@@ -26,6 +26,7 @@ from schemas.stamp import table_fields
 from transforms.stamp.versions import CORRECT, END, INSERT, IS_SHORTENED, REKEY, UNCHANGED, Instants, decide, merge_rows
 
 BYTES_PER_ROW = 160  # of a stamped row in Parquet, measured on buildings of five corners; only steers the number of files
+MOST_KEYS = 500  # of a sparing write: they stand one by one in the condition of the commit
 QUARANTINE_COLUMNS = (
     *("source_name", "batch_id", "run_id", "contract", "file_name", "row_number", "feature_id", "errors", "attributes", "geom"),
     *("recorded_at", "released_at", "release_note", "released_hash"),

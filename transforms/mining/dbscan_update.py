@@ -30,6 +30,7 @@ from transforms.space.coords import transform_geometries
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 SLACK = 1e-6  # of a reach: rounding puts no row out of sight
+MOST_MEMBERS = 0.5  # of the rows: with more in the clusters that are touched, all rows are as quickly read
 CRS = "crs"
 
 
@@ -64,7 +65,7 @@ def updated_clusters(change: Change, asked: Mapping[str, Any]) -> Updated | str:
     is_core = pc.equal(old.column("cluster_role"), ROLES[2])
     hit = old.filter(pc.and_(is_hit, is_core)).column("cluster_id").unique()
     members = old.filter(pc.is_in(old.column("cluster_id"), value_set=hit)).column(DEFAULT_ID)
-    if len(members) > MOST_SHARE * old.num_rows:
+    if len(members) > MOST_MEMBERS * old.num_rows:
         return f"the clusters that changed have {len(members):,} of {old.num_rows:,} rows"
     others = members.filter(pc.invert(pc.is_in(members, value_set=_ids([near, change.removed]))))
     known = pd.concat([near, change.rows(others.combine_chunks())], ignore_index=True) if len(others) else near
