@@ -21,9 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.load import Loading
-from jobs.mine_since import RUN, Question, forget_others, keep, last_run, updated
+from jobs.mine_since import PATTERN, RUN, Question, forget_others, keep, last_run, updated
 from sanyu.lake.changes import changed_rows, table_id
 from sanyu.lake.deliveries import sequence
+from sanyu.lake.duck import text
 from schemas.registry import find_contract
 from schemas.stamp import OBSERVED_AT, STAMP
 from transforms.mining.found import found_rows
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from sanyu.lake.commit import Write
     from schemas.model import Contract
 
-PATTERN = "mart.mining__pattern"
 PLACE = ("entity_id", "geom", "lon", "lat", "x_m", "y_m")
 MOST_IN_PROCESS_ROWS = 5_000_000
 # Measured on the demo city's events in pandas, with the copies that a tool makes: id and place alone, and with the whole stamp.
@@ -164,6 +164,7 @@ class _Made:
     because: str = ""
     kept: pa.Table | None = None
     keys: pa.Array | None = None  # of the rows that `rows` stand for, where they are not all
+    touched: pa.Array | None = None  # the clusters that these rows were in or are in
     seconds: float = 0.0
     changed: int = 0
 
@@ -197,7 +198,7 @@ class _Made:
             names = [n for n in question.columns if n in _handed_on(tool, asked) | {"entity_id", "geom"}]
             rows = _as_arrow(rows, question.of_entities(pa.array(rows["entity_id"]), names))
         told = (count, dict(found.facts), found.recomputed, found.whole, found.unit)
-        return cls(rows, Way.IN_PROCESS, *told, kept=found.kept, keys=found.keys)
+        return cls(rows, Way.IN_PROCESS, *told, kept=found.kept, keys=found.keys, touched=found.touched)
 
 
 def _read(question: Question, tool: Tool, asked: Mapping[str, Any]) -> tuple[Any, pa.Table | None, int, int]:
@@ -282,10 +283,11 @@ class _Writing:
         with ThreadPoolExecutor(1) as pool:  # what is worth knowing is found while the result is written
             ahead = pool.submit(found_rows, made.rows, time or OBSERVED_AT.name) if made.keys is None else None
             count, written = self._commit(contract, made.rows, key, keys=made.keys)
-            found = ahead.result() if ahead else found_rows(self._result(contract), time or OBSERVED_AT.name)
-        if made.keys is not None:
-            count = made.rows_in
-        patterns = self._patterns(found, contract)
+        if ahead is None:
+            count, found = made.rows_in, found_rows(self._members(contract, made.touched), time or OBSERVED_AT.name)
+        else:
+            found = ahead.result()
+        patterns = self._patterns(found, contract, made.touched)
         name, batch = self.write.source_name, self.write.batch_id
         keep(self.loading.lake, name, batch, made.kept)
         report = MineReport(
@@ -311,16 +313,22 @@ class _Writing:
         forget_others(self.loading.lake, name, batch)
         return report
 
-    def _result(self, contract: Contract) -> pa.Table:
-        """Return the rows of the analysis as they are in the table now."""
+    def _members(self, contract: Contract, clusters: Any) -> pa.Table:
+        """Return the rows of some clusters as they are in the table now."""
         names = [c.name for c in contract.columns] + ["entity_id", "geom", OBSERVED_AT.name]
-        return self.loading.lake.table(contract.name).to_arrow(names, where=f"source_name = '{self.write.source_name}'")
+        where = f"source_name = '{self.write.source_name}' AND cluster_id IN ({', '.join(map(text, clusters.to_pylist())) or 'NULL'})"
+        return self.loading.lake.table(contract.name).to_arrow(names, where=where)
 
-    def _patterns(self, found: Any, contract: Contract) -> int:
-        """Write what the result found, if it names patterns, and return how many."""
+    def _patterns(self, found: Any, contract: Contract, keys: pa.Array | None) -> int:
+        """Write what the result found, if it names patterns, all of it or what stands for some keys, and return how many there are."""
         if found is None:
             return 0
-        return self._commit(find_contract(PATTERN), found, None, {**self.facts, "result_table": contract.name})[0]
+        facts, pattern = {**self.facts, "result_table": contract.name}, find_contract(PATTERN)
+        if keys is None:
+            return self._commit(pattern, found, None, facts)[0]
+        if len(keys):
+            self._commit(pattern, found, None, facts, keys)
+        return int(self.loading.lake.table(PATTERN).count(where=f"source_name = '{self.write.source_name}'"))
 
     def _run(self, report: MineReport, tool: Tool, parsed: Mapping[str, Any], read: Mapping[str, Any]) -> None:
         """Write the row of the run itself."""

@@ -20,10 +20,12 @@ from sanyu.lake import Lake
 from sanyu.lake.changes import Changes, committed_sequence
 from sanyu.lake.deliveries import deliveries
 from schemas.model import Contract
+from schemas.registry import find_contract
 from transforms.mining.tool import Tool
 from transforms.mining.update import Change, Updated, Window
 
 RUN = "mart.mining__run"
+PATTERN = "mart.mining__pattern"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -138,7 +140,7 @@ def updated(
     count, extent, period = bounds
     left = lake.store.get(kept_key(name, last.batch_id))
     kept = pq.read_table(io.BytesIO(left)) if left else None
-    if tool.grain == "rows" and not lake.fact_writer().takes(contract):
+    if tool.grain == "rows" and not all(map(lake.fact_writer().takes, (contract, find_contract(PATTERN)))):
         return "Spark has made the result"
     every = [c.name for c in contract.columns] + (["geom"] if contract.geometry else [])
 

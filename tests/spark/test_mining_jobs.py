@@ -16,7 +16,8 @@ import shapely
 
 from jobs.chain import run as run_chain
 from jobs.load import Loading
-from jobs.mine import PATTERN, Analysis, MineReport, run
+from jobs.mine import Analysis, MineReport, run
+from jobs.mine_since import PATTERN
 from jobs.mined import commit
 from sanyu.lake import Lake
 from sanyu.lake.commit import Write

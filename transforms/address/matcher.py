@@ -270,7 +270,7 @@ class Matcher:
             kept = rows[column == number_code(given.value)]
             if len(kept):
                 rows, out.level = kept, level if level != "door" or out.level != "place" else "place"
-            elif (column != 0).any():
+            elif column.any():
                 out.missing = level, given.value
                 break
             else:

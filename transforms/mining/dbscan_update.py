@@ -94,7 +94,9 @@ class _Renewal:
         renewed = found.filter(pa.array(is_renewed))
         facts = self._facts(renewed, keys)
         result, kept = attached(rows.reset_index(drop=True), renewed, DEFAULT_ID), KeptSystem(self.crs).to_arrow()
-        return Updated(result, len(rows), facts["row_count"], "rows", kept=kept, facts=facts, keys=keys)
+        was = self.old.filter(pc.is_in(self.old.column(DEFAULT_ID), value_set=keys)).column("cluster_id")
+        touched = pa.chunked_array([*was.chunks, *renewed.column("cluster_id").chunks], pa.string()).drop_null().unique()
+        return Updated(result, len(rows), facts["row_count"], "rows", kept=kept, facts=facts, keys=keys, touched=touched)
 
     def _labelled(self, table: pa.Table, ids: Any, is_open: Bools, is_renewed: Bools) -> tuple[Bools, pa.Array]:
         """Return who is core, and the clusters' names: only rows that are `is_open` may have become core, or ceased to be.

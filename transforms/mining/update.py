@@ -46,7 +46,8 @@ class Change:
 class Updated:
     """The new result, how many of how many `unit`s were computed again, what to keep for the next run, and the run's metrics.
 
-    `result` is all of it, or, where `keys` (ids of rows) are given, what of it stands for them: the rest is as the last run left it.
+    `result` is all of it, or, where `keys` (ids of rows) are given, what of it stands for them: the rest is as the last run left it. Then
+    `touched` are the clusters that these rows were in or are in now.
     """
 
     result: Any
@@ -56,6 +57,7 @@ class Updated:
     kept: pa.Table | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     keys: pa.Array | None = None
+    touched: pa.Array | None = None
 
 
 Update = Callable[[Change, Mapping[str, Any]], Updated | str]
