@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
 MARGIN = 1.0 + 1e-6  # keeps rounding from putting two points of one reach farther apart than the cells that are searched
 
@@ -58,25 +58,23 @@ def _index(values: Any, side: float) -> Any:
     return np.floor((values - values.min(initial=np.inf)) / side).astype(np.int64) if len(values) else np.empty(0, np.int64)
 
 
-@njit(cache=True)
+@njit(cache=True, parallel=True)
 def neighbour_rows(cx: Any, ct: Any, cy: Any, reach: int, t_reach: int) -> Any:  # pragma: no cover
     """Return per cell, in the order of (cx, ct, cy), the ranges of cells within `reach` in x and y and `t_reach` in t, one per (dx, dt)."""
-    n, wide = len(cx), (2 * reach + 1) * (2 * t_reach + 1)
-    rows = np.empty((n, wide, 2), np.int32)
-    row = 0
-    for dx in range(-reach, reach + 1):
-        for dt in range(-t_reach, t_reach + 1):
-            low = high = 0
-            for c in range(n):
-                x, t = cx[c] + dx, ct[c] + dt
-                bottom, top = cy[c] - reach, cy[c] + reach
-                while low < n and (cx[low] < x or (cx[low] == x and (ct[low] < t or (ct[low] == t and cy[low] < bottom)))):
-                    low += 1
-                high = max(high, low)
-                while high < n and (cx[high] < x or (cx[high] == x and (ct[high] < t or (ct[high] == t and cy[high] <= top)))):
-                    high += 1
-                rows[c, row, 0], rows[c, row, 1] = low, high
-            row += 1
+    n, deep = len(cx), 2 * t_reach + 1
+    rows = np.empty((n, (2 * reach + 1) * deep, 2), np.int32)
+    for row in prange((2 * reach + 1) * deep):
+        dx, dt = row // deep - reach, row % deep - t_reach
+        low, high = 0, 0
+        for c in range(n):
+            x, t = cx[c] + dx, ct[c] + dt
+            bottom, top = cy[c] - reach, cy[c] + reach
+            while low < n and (cx[low] < x or (cx[low] == x and (ct[low] < t or (ct[low] == t and cy[low] < bottom)))):
+                low += 1
+            high = max(high, low)
+            while high < n and (cx[high] < x or (cx[high] == x and (ct[high] < t or (ct[high] == t and cy[high] <= top)))):
+                high += 1
+            rows[c, row, 0], rows[c, row, 1] = low, high
     return rows
 
 

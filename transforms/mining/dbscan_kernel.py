@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
 from transforms.mining import dbscan_grid
 from transforms.mining.dbscan_grid import MARGIN, farthest_sq, farthest_t, nearest_sq, nearest_t
@@ -83,14 +83,14 @@ def full_cells(box: Any, eps: float, eps_t: float) -> Any:  # pragma: no cover
     return full
 
 
-@njit(cache=True)
+@njit(cache=True, parallel=True)
 def core_points(
     x: Any, y: Any, t: Any, cells: Any, box: Any, rows: Any, full: Any, eps: float, eps_t: float, min_points: int
 ) -> Any:  # pragma: no cover
     """Return which points have at least `min_points` neighbours, themselves included; counting stops there."""
     core = np.zeros(len(x), np.bool_)
     sq = eps * eps
-    for c in range(len(cells) - 1):
+    for c in prange(len(cells) - 1):
         start, end = cells[c], cells[c + 1]
         if full[c] and end - start >= min_points:
             core[start:end] = True

@@ -47,7 +47,9 @@ class KeptSystem:
 def updated_clusters(change: Change, asked: Mapping[str, Any]) -> Updated | str:
     """Return the rows of all clusters that the change touches and of all rows near it; `asked` has a `time` for ST-DBSCAN."""
     crs = metres.belt(change.extent[::2], change.extent[1::2])
-    if change.kept is None or change.kept.column(CRS)[0].as_py() != crs:
+    if change.kept is None:
+        return "the last run has left no metric system"
+    if change.kept.column(CRS)[0].as_py() != crs:
         return f"the metric system of the extent is now {crs}"
     if asked["id_column"] not in (None, DEFAULT_ID):
         return "the rows are known by another column"
@@ -68,7 +70,8 @@ def updated_clusters(change: Change, asked: Mapping[str, Any]) -> Updated | str:
     if len(members) > MOST_MEMBERS * old.num_rows:
         return f"the clusters that changed have {len(members):,} of {old.num_rows:,} rows"
     others = members.filter(pc.invert(pc.is_in(members, value_set=_ids([near, change.removed]))))
-    known = pd.concat([near, change.rows(others.combine_chunks())], ignore_index=True) if len(others) else near
+    parts = [frame for frame in (near, change.rows(others.combine_chunks())) if len(frame)]
+    known = pd.concat(parts, ignore_index=True) if parts else near
     reached = np.append(far, np.full(len(known) - len(near), np.inf))
     return _Renewal(change, asked, crs, old).of(known, reached, members)
 
