@@ -67,7 +67,7 @@ def score() -> tuple[str, list[Measure], str]:
     kinds = [*queries.MISSING, *faults.FAULTS]
     measures = scoring.fault_measures(judged, kinds)
     measures.append(Measure("match, queries per CPU-second, one core", len(asked) / cpu, 2000))
-    measures.append(Measure("match, queries per second of wall time, machine shared", len(asked) / wall))
+    measures.append(Measure("match, queries per second of wall time", len(asked) / wall))
     measures += scoring.refusal_measures(judged)
     groups = {
         "aliases": "alias",
@@ -165,7 +165,7 @@ def divisions() -> tuple[str, list[Measure], str]:
         Measure("division parsing, all levels right", right, 0.970, peer=PEERS_KNOWN),
         Measure("division parsing, wrong district", wrong, 0.008, is_least=False, peer=PEERS_KNOWN),
         Measure("division parsing, addresses per CPU-second (50,000 on two cores)", len(texts) / cpu, 25_000),
-        Measure("division parsing, addresses per second of wall time, one process, machine shared", len(texts) / wall),
+        Measure("division parsing, addresses per second of wall time, one process", len(texts) / wall),
     ]
     lines = ["| parser | all levels right | wrong district | addresses per CPU-second |", "|---|---|---|---|"]
     lines.append(f"| **Sanyu** | {right:.4f} | {wrong:.4f} | {len(texts) / cpu:,.0f} |")
@@ -202,7 +202,7 @@ def reverse() -> tuple[str, list[Measure], str]:
         Measure("reverse, nearest road right", float((inside["road_name"] == inside["expected_road"]).mean())),
         Measure("reverse, nearest address right", float((inside["entity_id"] == inside["expected_id"]).mean())),
         Measure(
-            "reverse, points per second, two threads, machine shared", count / wall, 150_000, peer="STRtree ~100 k/CPU-s, district only"
+            "reverse, points per second, two threads", count / wall, 150_000, peer="STRtree ~100 k/CPU-s, district only"
         ),
         Measure("reverse, points per CPU-second", count / cpu),
     ]

@@ -73,7 +73,7 @@ def measured(folder: str, texts: list[str]) -> tuple[str, list[Measure], str]:
     ]
     how = "with real-time priority (chrt -r 1)" if os.sched_getscheduler(0) == os.SCHED_RR else "with the usual priority"
     load = f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
-    return "Service", measures, f"Client and service {how}; machine shared, {load} while it ran.\n"
+    return "Service", measures, f"Client and service {how}; {load} while it ran.\n"
 
 
 def _cpu_s(pid: int) -> float:
