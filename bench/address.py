@@ -201,9 +201,7 @@ def reverse() -> tuple[str, list[Measure], str]:
         ),
         Measure("reverse, nearest road right", float((inside["road_name"] == inside["expected_road"]).mean())),
         Measure("reverse, nearest address right", float((inside["entity_id"] == inside["expected_id"]).mean())),
-        Measure(
-            "reverse, points per second, two threads", count / wall, 150_000, peer="STRtree ~100 k/CPU-s, district only"
-        ),
+        Measure("reverse, points per second, two threads", count / wall, 150_000, peer="STRtree ~100 k/CPU-s, district only"),
         Measure("reverse, points per CPU-second", count / cpu),
     ]
     return "Reverse", measures, ""

@@ -25,6 +25,7 @@ from transforms.address.divisions import DivisionTable
 from transforms.address.extracting import Extract, extracts
 from transforms.address.index import Shard, shard_of, shards_of
 from transforms.address.latin import LatinIndex
+from transforms.address.listing import by_hyphen, by_list
 from transforms.address.matcher import Matcher
 from transforms.address.model import LEVELS, Match, Parsed, Status
 from transforms.address.parsing import parsed
@@ -153,9 +154,15 @@ class AddressEngine:
         key = key_of(query)
         if not key.strip(" -#"):
             return refusal(query, "SY-A012" if query.strip(_BLANK) else "SY-A010", value=query)
-        told = by_offset(query, lambda anchor: self._match(anchor, context, near, limit, matcher)) or by_crossing(matcher, query)
+
+        def again(part: str) -> Match:
+            return self._match(part, context, near, limit, matcher)
+
+        told = by_offset(query, again) or by_crossing(matcher, query)
         if told is not None and told.code != "SY-A017":
             return told
+        if (listed := by_list(query, again)) is not None:
+            return listed
         latin = self._latin.match(query) if is_mostly_latin(query) and self._latin is not None else None
         if latin is not None and latin.status is Status.MATCHED:
             return replace(latin, query=query)
@@ -164,7 +171,7 @@ class AddressEngine:
             return told
         if found.code is not None and latin is not None:
             return replace(latin, query=query)
-        between = by_interpolation(matcher, query, found) if found.failed is not None else None
+        between = by_interpolation(matcher, query, found) or by_hyphen(query, again) if found.failed is not None else None
         return between or answer(matcher, query, found, near, limit)
 
     def match_many(

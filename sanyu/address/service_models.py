@@ -55,7 +55,7 @@ class Reason(BaseModel):
     """Why an element matched, was filled in, was mended or failed."""
 
     level: str
-    code: Annotated[str, Field(description="same, alias, mended, filled, or a message code")]
+    code: Annotated[str, Field(description="same, alias, mended, filled, also (another number that the text lists), or a message code")]
     asked: str | None
     found: str | None
     score: float

@@ -55,7 +55,7 @@ class Parsed:
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why one element matched, was filled in, was mended or failed; `code` is a message code (SY-A…) or `same`, `alias`, `mended`,
-    `filled`."""
+    `filled`, `also`."""
 
     level: str
     code: str

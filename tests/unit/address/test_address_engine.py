@@ -256,3 +256,30 @@ def test_former_names_are_dated_and_lead_to_codes() -> None:
     assert former["江干区"].successors[0] == "330102000000"
     assert str(former["下城区"].valid_to) == "2021-04-09"
     assert {"余杭县", "富阳市", "萧山市", "临安市"} <= former.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "entity", "also"),
+    [
+        ("解放东路12、14号", "D12", {"14号": True}),
+        ("解放东路12号,14号", "D12", {"14号": True}),
+        ("望海区解放东路９０、14号", "D14", {"９０号": False}),
+        ("解放东路12、14、90号2楼", "D12", {"14号": True, "90号": False}),
+        ("解放东路12-14号", "D12", {"14号": True}),
+        ("解放东路14至90号", "D14", {"90号": False}),
+        ("春湖路20号骆家庄花园3、4幢", "B3", {"4幢": False}),
+    ],
+)
+def test_of_listed_numbers_one_is_the_answer_and_the_others_are_told(
+    engine: sanyu.AddressEngine, text: str, entity: str, also: dict[str, bool]
+) -> None:
+    found = engine.match(text)
+    assert (found.status, found.entity_id, found.query) == ("M", entity, text)
+    assert {r.asked: r.found is not None for r in found.reasons if r.code == "also"} == also
+    assert all(r.level == ("building" if "幢" in text else "door") for r in found.reasons if r.code == "also")
+
+
+@pytest.mark.parametrize("text", ["解放东路90-94号", "解放东路90、94号", "解放东路12-300号", "解放东路14-12号"])
+def test_numbers_that_are_not_there_are_no_others(engine: sanyu.AddressEngine, text: str) -> None:
+    found = engine.match(text)
+    assert (found.status, found.lon, found.code) == ("U", None, "SY-A018")
