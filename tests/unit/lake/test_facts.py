@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from deltalake.exceptions import DeltaError
 from jobs.mined import stamped
 from sanyu.lake import Lake
 from sanyu.lake.changes import changed_rows
-from sanyu.lake.commit import Outcome, Write
+from sanyu.lake.commit import Outcome, Parts, Write
 from sanyu.lake.facts import FactWriter
 from schemas.registry import find_contract
 
@@ -85,6 +86,41 @@ def test_rows_for_some_keys_leave_those_under_others(lake: Lake, most: int, monk
     fresh = lake.fact_writer().commit(CONTRACT, rows([0.0] * 3 + [9.0], 3).slice(3), write(3), keys=pa.array(["k3"]))
     assert fresh == Outcome(1, 0, 0, before + 2)
     assert lake.table(CONTRACT.name).count(where="source_name = 'mine_moran_1'") == 4
+
+
+def test_parts_are_written_as_they_are_made_and_compared_where_the_source_has_rows(lake: Lake) -> None:
+    def parts(values: list[float], sequence: int) -> Parts:
+        table = rows(values, sequence)
+        return Parts(table.schema, len(values), lambda: (table.slice(at, 2) for at in range(0, len(values), 2)))
+
+    def put(values: list[float], sequence: int) -> Outcome:
+        return lake.fact_writer().commit(CONTRACT, parts(values, sequence), write(sequence))
+
+    first = put([1.0, 2.0, 3.0], 1)
+    assert (first.loaded, [value for _, _, value, _ in content(lake)]) == (3, [1.0, 2.0, 3.0])
+    assert put([1.0, 2.0, 3.0], 2) == Outcome(unchanged=3, version=first.version)
+    assert (put([1.0, 2.5], 3).closed, [value for _, _, value, _ in content(lake)]) == (1, [1.0, 2.5])
+
+
+def test_rows_that_are_stamped_in_parts_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = [float(i % 7) for i in range(500)]
+    whole = rows(values)
+    monkeypatch.setattr("jobs.mined.PART_ROWS", 64)
+    assert rows(values).equals(whole)
+
+
+def test_a_part_that_can_t_be_made_leaves_the_table_as_it_was(lake: Lake) -> None:
+    commit(lake, [7.0], source="mine_moran_2")
+    before = lake.table(CONTRACT.name).version
+
+    def make() -> Iterator[pa.Table]:
+        yield rows([1.0])
+        raise ValueError("the second part")
+
+    with pytest.raises(Exception, match="the second part"):
+        lake.fact_writer().commit(CONTRACT, Parts(rows([1.0]).schema, 2, make), write())
+    assert (lake.table(CONTRACT.name).version, len(content(lake))) == (before, 1)
+    assert commit(lake, [1.0, 2.0]).loaded == 2
 
 
 def test_a_source_that_finds_nothing_any_more_has_no_rows(lake: Lake) -> None:
