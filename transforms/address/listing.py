@@ -35,9 +35,10 @@ def by_list(text: str, match: Callable[[str], Match]) -> Match | None:
         return _between(_RANGE.search(text), match)
     others = _NEXT.findall(told.group(3))
     units = [told.group(2) or "", *(unit for _, unit in others)]
-    last = next(unit for unit in reversed(units) if unit)
-    items = [number + (unit or last) for number, unit in zip([told.group(1), *(n for n, _ in others)], units, strict=True)]
-    return _answer(told, items[:MOST_LISTED], last, match)
+    if len(kinds := {unit for unit in units if unit}) > 1:  # 20号、3幢 is one place
+        return None
+    unit = kinds.pop()
+    return _answer(told, [number + unit for number in (told.group(1), *(n for n, _ in others))][:MOST_LISTED], unit, match)
 
 
 def by_hyphen(text: str, match: Callable[[str], Match]) -> Match | None:

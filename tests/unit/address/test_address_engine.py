@@ -279,6 +279,13 @@ def test_of_listed_numbers_one_is_the_answer_and_the_others_are_told(
     assert all(r.level == ("building" if "幢" in text else "door") for r in found.reasons if r.code == "also")
 
 
+@pytest.mark.parametrize("text", ["春湖路20号、3幢", "春湖路20号，骆家庄花园3幢", "春湖路20号3幢"])
+def test_numbers_of_different_levels_are_no_list(engine: sanyu.AddressEngine, text: str) -> None:
+    found = engine.match(text)
+    assert (found.status, found.entity_id) == ("M", "B3")
+    assert "also" not in {r.code for r in found.reasons}
+
+
 @pytest.mark.parametrize("text", ["解放东路90-94号", "解放东路90、94号", "解放东路12-300号", "解放东路14-12号"])
 def test_numbers_that_are_not_there_are_no_others(engine: sanyu.AddressEngine, text: str) -> None:
     found = engine.match(text)
