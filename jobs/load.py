@@ -225,18 +225,21 @@ def merged(
     """Bring the good rows of a batch (`count` of them) into an entity table; return what it did and the links that matching found."""
     from jobs.frames import table_rows
     from transforms.stamp.identify import identify
-    from transforms.stamp.versions import changed_keys
+    from transforms.stamp.versions import FEW_ROWS, changed_keys, look
 
     rows = table_rows(screening, contract)
     if writer.committed(contract.path, write) or not writer.exists(contract.path):
         return writer.commit_entities(contract, rows, write, instants, full=False, count=count), None
+    at = writer.version(contract.path) or 0
     live = writer.live(contract, write.source_name)
+    known = look(rows, live, at) if count <= FEW_ROWS else None
+    versions = live if known is None else known.versions
     # Most rows of an edition are those of the one before: what is equal goes no further than a comparison of keys and hashes.
-    keys = changed_keys(rows, live, count).localCheckpoint()
+    keys = changed_keys(rows, versions, count).localCheckpoint()
     changed = keys.count()
     fresh = rows.join(keys, "source_key", "left_semi") if changed else None
-    found = identify(contract, fresh, screening.keys, live, instants.edition_at, full=full, count=changed)
-    outcome = writer.commit_entities(contract, found.rows, write, instants, full=full, count=changed, ended=found.ended)
+    found = identify(contract, fresh, screening.keys, live, instants.edition_at, full=full, count=changed, bearers=versions)
+    outcome = writer.commit_entities(contract, found.rows, write, instants, full=full, count=changed, ended=found.ended, known=known)
     return replace(outcome, unchanged=outcome.unchanged + count - changed), found.links
 
 

@@ -23,7 +23,7 @@ from sanyu.lake.lease import Held, lease
 from sanyu.lake.store import Store
 from schemas.model import Contract
 from schemas.stamp import table_fields
-from transforms.stamp.versions import CORRECT, END, INSERT, IS_SHORTENED, REKEY, UNCHANGED, Instants, decide, merge_rows
+from transforms.stamp.versions import CORRECT, END, INSERT, IS_SHORTENED, REKEY, UNCHANGED, Instants, Known, decide, merge_rows
 
 BYTES_PER_ROW = 160  # of a stamped row in Parquet, measured on buildings of five corners; only steers the number of files
 MOST_KEYS = 500  # of a sparing write: they stand one by one in the condition of the commit
@@ -106,11 +106,13 @@ class DeltaWriter:
         full: bool,
         count: int,
         ended: DataFrame | None = None,
+        known: Known | None = None,
     ) -> Outcome:
         """Merge one version of each entity into a bitemporal table.
 
         `rows` have all table fields, one row per `entity_id`; `count` is their number, and where it is 0 they may be None. `ended` (column
-        `stamp_id`) are open versions that a full snapshot no longer holds; it is asked for only if `full`.
+        `stamp_id`) are open versions that a full snapshot no longer holds; it is asked for only if `full`. `known` saves another look at
+        the table, where it is of the version that is merged into and no row needs more than it holds.
         """
         with self._held(contract.path, write) as held:
             if self.committed(contract.path, write):
@@ -121,7 +123,7 @@ class DeltaWriter:
                 held.check()
                 self._append(contract, rows, write, count)
                 return Outcome(loaded=count, version=self.version(contract.path))
-            return self._merge(contract, rows if count else None, live, write, instants, ended if full else None, held, count)
+            return self._merge(contract, rows if count else None, (live, known), write, instants, ended if full else None, held, count)
 
     def commit_facts(self, contract: Contract, rows: DataFrame, write: Write, *, count: int, sparing: bool = False) -> Outcome:
         """Overwrite the batch's partitions of the source's own rows; equal content leaves the table as it is.
@@ -185,7 +187,7 @@ class DeltaWriter:
         self,
         contract: Contract,
         rows: DataFrame | None,
-        live: DataFrame,
+        there: tuple[DataFrame, Known | None],
         write: Write,
         instants: Instants,
         ended: DataFrame | None,
@@ -194,8 +196,15 @@ class DeltaWriter:
     ) -> Outcome:
         """Merge `rows` (`count` of them, None: there are none) and end what has `ended`; a merge that would change nothing is not made."""
         fields = tuple(f.name for f in table_fields(contract))
+        live, known = there
         incoming = self._spark.createDataFrame([], live.schema) if rows is None else rows
-        decided = decide(incoming, live, instants, count).localCheckpoint()
+        decided = None
+        if known is not None and known.at == self.version(contract.path):
+            decided = decide(incoming, known.versions, instants, count).localCheckpoint()
+            if not decided.where("not is_last").join(known.ids, "entity_id", "left_anti").isEmpty():
+                decided = None
+        if decided is None:
+            decided = decide(incoming, live, instants, count).localCheckpoint()
         counted = decided.groupBy("decision", F.expr(IS_SHORTENED).alias("is_shortened")).count().collect() if rows is not None else []
         counts = {d: sum(row["count"] for row in counted if row["decision"] == d) for d in (END, CORRECT, INSERT, UNCHANGED, REKEY)}
         closed = ended.count() if ended is not None else 0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 from typing import TYPE_CHECKING
 
 import pytest
 from pyspark.sql import functions as F
 
-from transforms.stamp.versions import CORRECT, END, INSERT, REKEY, UNCHANGED, Instants, decide, merge_rows
+from transforms.stamp.identify import _with_known_ids
+from transforms.stamp.versions import CORRECT, END, INSERT, REKEY, UNCHANGED, Instants, decide, look, merge_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -146,3 +148,50 @@ def test_equal_content_under_another_key_only_gives_the_open_version_that_key(sp
     assert {r["entity_id"]: r["decision"] for r in found.collect()} == {"a": REKEY, "b": UNCHANGED}
     (made,) = merge_rows(news, live, found, FIELDS, instants, ended=None).collect()
     assert {k: v for k, v in made.asDict().items() if v is not None} == {"merge_key": "a-x-2024-01-01", "source_key": "renumbered"}
+
+
+def _histories(seed: int, count: int) -> list[tuple[str, str, str, dt.datetime | None, dt.datetime | None, str]]:
+    """Return versions of entities that change their key now and then, and end; an entity is called after the key that it came with."""
+    draw = random.Random(seed)
+    made, free = [], []
+    for number in range(count):
+        key = free.pop() if free and draw.random() < 0.3 else f"k{number}"  # a key of something that has ended names another thing
+        entity, start = f"{key}-{number}" if draw.random() < 0.2 else f"id-{key}", 0
+        for version in range(draw.randint(1, 3)):
+            end = start + draw.randint(1, 300)
+            is_open = version == 2 or draw.random() < 0.4
+            span = [dt.datetime(2020, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=d) for d in (start, end)]
+            made.append((entity, key, f"{entity}-{version}-{number}", span[0], None if is_open else span[1], draw.choice("xyz")))
+            if is_open:
+                break
+            start = end + draw.choice([0, 20])
+            key = f"k{number}b{version}" if draw.random() < 0.3 else key
+        else:
+            free.append(key)
+    return made
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_what_one_look_decides_is_what_the_whole_table_does(spark: SparkSession, seed: int) -> None:
+    history = _histories(seed, 300)
+    live = spark.createDataFrame(
+        history, "entity_id string, source_key string, stamp_id string, valid_from_at timestamp, valid_to_at timestamp, row_hash string"
+    )
+    draw = random.Random(seed)
+    keys = draw.sample(sorted({row[1] for row in history} | {f"new{n}" for n in range(40)}), 150)
+    given = [
+        (f"id-{key}", key, dt.datetime(2020, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=draw.randint(0, 900)), draw.choice("xyz"))
+        for key in keys
+    ]
+    rows = spark.createDataFrame(given, "entity_id string, source_key string, valid_from_at timestamp, row_hash string")
+    known = look(rows, live, 0)
+    news = _with_known_ids(rows, live, 150).dropDuplicates(["entity_id"]).localCheckpoint()
+    assert _with_known_ids(rows, known.versions, 150).exceptAll(_with_known_ids(rows, live, 150)).isEmpty()
+    instants = Instants("2021-06-01T00:00:00+00:00", "2026-06-01T00:00:00+00:00")
+    wanted = {row["entity_id"]: row for row in decide(news, live, instants, 150).collect()}
+    found = decide(news, known.versions, instants, 150).localCheckpoint()
+    unsure = {row[0] for row in found.where("not is_last").join(known.ids, "entity_id", "left_anti").select("entity_id").collect()}
+    got = {row["entity_id"]: row for row in found.collect() if row["entity_id"] not in unsure}
+    assert got == {entity: row for entity, row in wanted.items() if entity not in unsure}
+    assert len({row["decision"] for row in got.values()}) > 3
+    assert 0 < len(unsure) < 0.3 * len(wanted)

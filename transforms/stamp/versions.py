@@ -43,6 +43,33 @@ class Instants:
         return F.lit(self.recorded_at).cast("timestamp")
 
 
+@dataclass(frozen=True)
+class Known:
+    """What one look at a table found for a small delivery: the believed `versions` of rows that bear one of its keys or are one of the
+    entities that its rows would be as new ones (`ids`). `at` is the Delta version of the look: what is committed since is not in it."""
+
+    versions: DataFrame
+    ids: DataFrame
+    at: int
+
+
+_VERSION = ("source_key", "entity_id", "valid_from_at", "valid_to_at", "stamp_id", "row_hash")
+
+
+def look(rows: DataFrame, live: DataFrame, at: int) -> Known:
+    """Read the versions that a delivery of at most `FEW_ROWS` rows can concern, streaming the table past its keys once."""
+    keys = F.broadcast(rows.select("source_key", F.lit(True).alias("is_key")).distinct())
+    ids = rows.select("entity_id").distinct().localCheckpoint()
+    found = (
+        live.select(*_VERSION)
+        .join(keys, "source_key", "left")
+        .join(F.broadcast(ids.withColumn("is_id", F.lit(True))), "entity_id", "left")
+        .where("is_key or is_id")
+        .select(*_VERSION)
+    )
+    return Known(found.localCheckpoint(), ids, at)
+
+
 def changed_keys(rows: DataFrame, live: DataFrame, count: int) -> DataFrame:
     """Return the `source_key` of rows whose content is not that of the open version which bears their key (rule 1); shuffles keys only.
 
@@ -60,7 +87,9 @@ def few(frame: DataFrame, count: int) -> DataFrame:
 
 
 def decide(incoming: DataFrame, live: DataFrame, instants: Instants, count: int = 0) -> DataFrame:
-    """Return one row per incoming entity: `entity_id, effective_from, effective_to, decision, old_stamp_id, old_from, old_to, old_closed`.
+    """Return one row per incoming entity: `entity_id, effective_from, effective_to, decision, old_stamp_id, old_to, is_last`.
+
+    `is_last` rows come in or after the start of the version that is open, so that the entity's other versions have no say in them.
 
     `incoming` has `entity_id, source_key, valid_from_at, row_hash`, one row per entity, `count` of them if known; `live` (believed rows)
     has these, `stamp_id` and `valid_to_at`.
@@ -97,6 +126,7 @@ def decide(incoming: DataFrame, live: DataFrame, instants: Instants, count: int 
         decision.alias("decision"),
         F.when(decision == REKEY, F.col("opened.stamp_id")).otherwise(F.col("covering.stamp_id")).alias("old_stamp_id"),
         F.col("covering.valid_to_at").alias("old_to"),
+        F.coalesce(F.col("opened.valid_from_at") <= F.col("at"), F.lit(False)).alias("is_last"),
     )
 
 
