@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sanyu.settings import Settings
-from schemas.city import City, load_city, ordered_sources
+from schemas.city import CITY_FILE, City, load_city, ordered_sources
 from schemas.messages import SanyuError
 from schemas.model import Contract
 from schemas.registry import contracts
@@ -44,6 +44,7 @@ class Context:
 
     @cached_property
     def sources(self) -> dict[str, Source]:
+        _ = self.city  # a folder without one is no folder of sources
         return ordered_sources(self.sources_folder)
 
     @cached_property
@@ -65,7 +66,10 @@ class Context:
         return self.sources[name]
 
     def loading(self, progress: Any) -> Loading:
-        """Return what a load needs, with a new run id; Spark starts when the load first asks for it."""
+        """Return what a job needs, with a new run id; Spark starts when it first asks for it.
+
+        Jobs that read the lake alone (mining, matching, marts) need no sources, and so no city either.
+        """
         from jobs.load import Loading
 
         now = dt.datetime.now(dt.UTC)
@@ -76,7 +80,7 @@ class Context:
             run_id=f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
             recorded_at=now.isoformat(timespec="microseconds"),
             spark=self.spark,
-            extent=self.city.extent,
+            extent=self.city.extent if (self.sources_folder / CITY_FILE).is_file() else None,
             progress=progress,
         )
 

@@ -11,6 +11,8 @@ from schemas.messages import SanyuError
 from schemas.model import Frozen
 from schemas.source import Source, load_sources
 
+CITY_FILE = "city.toml"
+
 
 class City(Frozen):
     """`extent` is (west, south, east, north) in degrees, EPSG:4490, with a margin: a coordinate beyond it is an error of the source."""
@@ -35,7 +37,7 @@ class City(Frozen):
 
 def load_city(folder: Path) -> City:
     """Read `city.toml` of a folder of sources; SY-D001 or SY-D002 on a bad one, SY-D004 where there is none."""
-    path = folder / "city.toml"
+    path = folder / CITY_FILE
     if not path.is_file():
         raise SanyuError("SY-D004", folder=str(folder))
     try:
