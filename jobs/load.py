@@ -238,7 +238,7 @@ def merged(
     keys = changed_keys(rows, versions, count).localCheckpoint()
     changed = keys.count()
     fresh = rows.join(keys, "source_key", "left_semi") if changed else None
-    found = identify(contract, fresh, screening.keys, live, instants.edition_at, full=full, count=changed, bearers=versions)
+    found = identify(contract, fresh, screening.keys, live, versions, instants.edition_at, full=full, count=changed)
     outcome = writer.commit_entities(contract, found.rows, write, instants, full=full, count=changed, ended=found.ended, known=known)
     return replace(outcome, unchanged=outcome.unchanged + count - changed), found.links
 

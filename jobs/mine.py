@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.load import Loading
-from jobs.mine_since import PATTERN, RUN, Question, forget_others, keep, last_run, updated
+from jobs.mine_since import KEPT_TIMES, PATTERN, RUN, Question, forget_others, keep, last_run, updated
 from sanyu.lake.changes import changed_rows, table_id
 from sanyu.lake.deliveries import sequence
 from sanyu.lake.duck import text
@@ -315,7 +315,7 @@ class _Writing:
 
     def _members(self, contract: Contract, clusters: Any) -> pa.Table:
         """Return the rows of some clusters as they are in the table now."""
-        names = [c.name for c in contract.columns] + ["entity_id", "geom", OBSERVED_AT.name]
+        names = [c.name for c in contract.columns] + ["entity_id", "geom", *KEPT_TIMES]
         where = f"source_name = '{self.write.source_name}' AND cluster_id IN ({', '.join(map(text, clusters.to_pylist())) or 'NULL'})"
         return self.loading.lake.table(contract.name).to_arrow(names, where=where)
 

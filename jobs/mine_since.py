@@ -21,11 +21,13 @@ from sanyu.lake.changes import Changes, committed_sequence
 from sanyu.lake.deliveries import deliveries
 from schemas.model import Contract
 from schemas.registry import find_contract
+from schemas.stamp import OBSERVED_AT
 from transforms.mining.tool import Tool
 from transforms.mining.update import Change, Updated, Window
 
 RUN = "mart.mining__run"
 PATTERN = "mart.mining__pattern"
+KEPT_TIMES = (OBSERVED_AT.name, "valid_from_at")  # of the input's rows, in a result by rows
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -140,6 +142,8 @@ def updated(
     count, extent, period = bounds
     left = lake.store.get(kept_key(name, last.batch_id))
     kept = pq.read_table(io.BytesIO(left)) if left else None
+    if tool.grain == "rows" and asked.get("time", OBSERVED_AT.name) not in KEPT_TIMES:
+        return f"the result does not keep {asked['time']}, of which its patterns tell the period"
     if tool.grain == "rows" and not all(map(lake.fact_writer().takes, (contract, find_contract(PATTERN)))):
         return "Spark has made the result"
     every = [c.name for c in contract.columns] + (["geom"] if contract.geometry else [])

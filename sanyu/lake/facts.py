@@ -54,12 +54,15 @@ class FactWriter:
                 return _recorded(log, write)
             held.check()
             log = self._ensured(contract, log)
-            if isinstance(rows, Parts) and (contract.partition_by or _content(log, {"source_name": [write.source_name]}).num_rows):
+            if isinstance(rows, Parts) and contract.partition_by:
                 rows = rows.table()
-            if isinstance(rows, Parts):
-                return Outcome(rows.num_rows, version=self._write(contract, rows, write, None))
-            bound = _bound(contract, rows, write) if keys is None else {"source_name": [write.source_name]}
+            own = {"source_name": [write.source_name]}
+            bound = own if keys is not None or isinstance(rows, Parts) else _bound(contract, rows, write)
             old = _content(log, bound)
+            if isinstance(rows, Parts):
+                if not old.num_rows:
+                    return Outcome(rows.num_rows, version=self._write(contract, rows, write, None))
+                rows = rows.table()
             if keys is not None:
                 old = old.filter(pc.is_in(old["source_key"], value_set=keys))
             differing = _differing_keys(old, rows) if old.num_rows else None

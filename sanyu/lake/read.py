@@ -198,14 +198,14 @@ class Table:
         self, ids: pa.Array, columns: Sequence[str] | None = None, *, where: str | None = None, version: int | None = None
     ) -> pa.Table:
         """Return the current rows with these `entity_id`s as an Arrow table; many ids cost no more than a look at that one column."""
+        import pyarrow as pa
+
         from sanyu.lake import duck
 
         query = Query(columns, where, version=version)
         known = self._columns(version)
         names = ", ".join(map(duck.identifier, query.selected(self.name, known)))
         condition = f"entity_id IN (SELECT id FROM wanted) AND ({query.condition(self.name, known) or 'true'})"
-        import pyarrow as pa
-
         with self._explained(), self.lake._guard:
             cursor = self.lake.duckdb.cursor()
         with self._explained(), contextlib.closing(cursor):

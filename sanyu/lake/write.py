@@ -23,7 +23,7 @@ from sanyu.lake.lease import Held, lease
 from sanyu.lake.store import Store
 from schemas.model import Contract
 from schemas.stamp import table_fields
-from transforms.stamp.versions import CORRECT, END, INSERT, IS_SHORTENED, REKEY, UNCHANGED, Instants, Known, decide, merge_rows
+from transforms.stamp.versions import CORRECT, END, INSERT, IS_SHORTENED, REKEY, UNCHANGED, Instants, Known, decide, decided_by, merge_rows
 
 BYTES_PER_ROW = 160  # of a stamped row in Parquet, measured on buildings of five corners; only steers the number of files
 MOST_KEYS = 500  # of a sparing write: they stand one by one in the condition of the commit
@@ -123,7 +123,7 @@ class DeltaWriter:
                 held.check()
                 self._append(contract, rows, write, count)
                 return Outcome(loaded=count, version=self.version(contract.path))
-            return self._merge(contract, rows if count else None, (live, known), write, instants, ended if full else None, held, count)
+            return self._merge(contract, rows if count else None, live, known, write, instants, ended if full else None, held, count)
 
     def commit_facts(self, contract: Contract, rows: DataFrame, write: Write, *, count: int, sparing: bool = False) -> Outcome:
         """Overwrite the batch's partitions of the source's own rows; equal content leaves the table as it is.
@@ -187,7 +187,8 @@ class DeltaWriter:
         self,
         contract: Contract,
         rows: DataFrame | None,
-        there: tuple[DataFrame, Known | None],
+        live: DataFrame,
+        known: Known | None,
         write: Write,
         instants: Instants,
         ended: DataFrame | None,
@@ -196,13 +197,8 @@ class DeltaWriter:
     ) -> Outcome:
         """Merge `rows` (`count` of them, None: there are none) and end what has `ended`; a merge that would change nothing is not made."""
         fields = tuple(f.name for f in table_fields(contract))
-        live, known = there
         incoming = self._spark.createDataFrame([], live.schema) if rows is None else rows
-        decided = None
-        if known is not None and known.at == self.version(contract.path):
-            decided = decide(incoming, known.versions, instants, count).localCheckpoint()
-            if not decided.where("not is_last").join(known.ids, "entity_id", "left_anti").isEmpty():
-                decided = None
+        decided = None if known is None or known.at != self.version(contract.path) else decided_by(incoming, known, instants, count)
         if decided is None:
             decided = decide(incoming, live, instants, count).localCheckpoint()
         counted = decided.groupBy("decision", F.expr(IS_SHORTENED).alias("is_shortened")).count().collect() if rows is not None else []

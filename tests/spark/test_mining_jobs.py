@@ -178,7 +178,7 @@ class Register:
 
     def __init__(self, spark: SparkSession, path: Path) -> None:
         self._spark, self._path, self._rng, self._next = spark, str(path), np.random.default_rng(7), 0
-        columns = "entity_id string, observed_at timestamp, valid_to_at timestamp, superseded_at timestamp"
+        columns = "entity_id string, observed_at timestamp, reported_at timestamp, valid_to_at timestamp, superseded_at timestamp"
         kept = "'delta.enableChangeDataFeed' = 'true', 'delta.enableDeletionVectors' = 'true'"
         box = "bbox struct<xmin:double,ymin:double,xmax:double,ymax:double>"
         spark.sql(f"CREATE TABLE delta.`{path}` ({columns}, {box}, geom binary) USING delta TBLPROPERTIES ({kept})")
@@ -191,9 +191,11 @@ class Register:
         seconds = self._rng.integers(0, 86_400, size)
         seconds[:2] = (0, 80_000) if self._next == 0 else seconds[:2]
         start = int(dt.datetime(2025, 3, 2, 16, tzinfo=dt.UTC).timestamp())
+        observed = pa.array((start + days * 86_400 + seconds) * 1_000_000).cast(pa.timestamp("us", tz="UTC"))
         rows = {
             "entity_id": [f"E{n:05d}" for n in range(self._next, self._next + size)],
-            "observed_at": pa.array((start + days * 86_400 + seconds) * 1_000_000).cast(pa.timestamp("us", tz="UTC")),
+            "observed_at": observed,
+            "reported_at": observed,
             "valid_to_at": pa.nulls(size, pa.timestamp("us", tz="UTC")),
             "superseded_at": pa.nulls(size, pa.timestamp("us", tz="UTC")),
             "bbox": [{"xmin": x, "ymin": y, "xmax": x, "ymax": y} for x, y in at.tolist()],
@@ -301,6 +303,20 @@ def test_after_changes_only_the_clusters_that_they_touch_are_written_and_all_are
             assert 0 < found.rows_written <= found.recomputed < 0.1 * found.recomputable
         else:
             assert found.because == "704 of 2,996 rows have changed"
+
+
+def test_clusters_in_a_time_that_the_result_does_not_keep_are_made_anew(spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    register = Register(spark, tmp_path / "core" / "thematic" / "event")
+    register.add(1_000)
+    lake = Lake(tmp_path, settings.model_copy(update={"lake": str(tmp_path)}))
+    asked = Analysis("st_dbscan", EVENTS, {"eps_m": 60, "min_points": 3, "time": "reported_at", "eps_time": 9 * 86_400})
+    for round_, because in enumerate(("first run", "the result does not keep reported_at, of which its patterns tell the period")):
+        report = run(Loading(lake, contracts(), Path(), f"r{round_}", dt.datetime.now(dt.UTC).isoformat(), lambda: spark), asked)
+        assert (report.because, report.recomputed) == (because, report.rows_in)
+        periods = lake.table(PATTERN).to_arrow(["from_at", "to_at"], where=f"source_name = '{report.source_name}'")
+        assert len(periods) == report.patterns > 5
+        assert not periods.column("from_at").null_count
+        register.end(3, 4)
 
 
 def test_rows_of_spark_and_of_this_process_are_the_same_rows(loading: Callable[[], Loading]) -> None:

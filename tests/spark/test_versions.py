@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from transforms.stamp.identify import _with_known_ids
-from transforms.stamp.versions import CORRECT, END, INSERT, REKEY, UNCHANGED, Instants, decide, look, merge_rows
+from transforms.stamp.versions import CORRECT, END, INSERT, REKEY, UNCHANGED, Instants, decide, decided_by, look, merge_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -195,3 +195,7 @@ def test_what_one_look_decides_is_what_the_whole_table_does(spark: SparkSession,
     assert got == {entity: row for entity, row in wanted.items() if entity not in unsure}
     assert len({row["decision"] for row in got.values()}) > 3
     assert 0 < len(unsure) < 0.3 * len(wanted)
+    assert decided_by(news, known, instants, 150) is None
+    sure = decided_by(news.where(~F.col("entity_id").isin(*unsure)), known, instants, 150)
+    assert sure is not None
+    assert {row["entity_id"]: row for row in sure.collect()} == got

@@ -40,12 +40,7 @@ def fitted(
     best = np.full((count + 1, size), np.inf)
     came = np.full((count + 1, size), -1, np.int64)
     rose = np.zeros((count + 1, size), np.int64)
-    skip = np.zeros(count + 1)
-    for k in range(count):
-        price = OWN_COST * main[k] if k else 0.0
-        for t in range(told_of[k], told_of[k + 1]):
-            price += told[t, 1] * min(abs(told[t, 0]), 2.0)
-        skip[k + 1] = skip[k] + price
+    skip = _skipped(main, told_of, told)
     for h in range(size):
         best[0, h] = START_COST * min(h, 3) if begins_with_one else _off_level(level[0], h)
     for k in range(1, count + 1):
@@ -79,6 +74,25 @@ def fitted(
                         total += _door_price(doors[d], doors_at[d], at[m], place, h, rise, block_m, k == count, m == 0)
                     if total < best[k, to]:
                         best[k, to], came[k, to], rose[k, to] = total, m, 0 if is_same else rise
+    return _cheapest(best, came, rose)
+
+
+@njit(cache=True)
+def _skipped(main: Any, told_of: Any, told: Any) -> Any:
+    """Return what it costs to begin no hundred at the crossings before each place, summed up from the street's start."""
+    skip = np.zeros(len(main) + 1)
+    for k in range(len(main)):
+        price = OWN_COST * main[k] if k else 0.0
+        for t in range(told_of[k], told_of[k + 1]):
+            price += told[t, 1] * min(abs(told[t, 0]), 2.0)
+        skip[k + 1] = skip[k] + price
+    return skip
+
+
+@njit(cache=True)
+def _cheapest(best: Any, came: Any, rose: Any) -> tuple[float, Any, Any]:
+    """Follow the cheapest way to the street's end back to its start."""
+    count = len(best) - 1
     state = int(best[count].argmin())
     cost = best[count, state]
     begins, rises = np.full(count, -1, np.int64), np.zeros(count, np.int64)

@@ -31,22 +31,22 @@ def identify(
     rows: DataFrame | None,
     delivered_keys: DataFrame,
     live: DataFrame,
+    bearers: DataFrame,
     edition_at: str,
     *,
     full: bool,
     count: int,
-    bearers: DataFrame | None = None,
 ) -> Identified:
     """Give rows the entity ids of the live entities that they are.
 
     `rows` have all table fields with the entity id that they would get as new, `count` of them, None if there are none;
     `delivered_keys` (column `source_key`) are all keys of the delivery, also those of rejected rows, because a thing whose row is bad has
-    not ended; `live` are the source's believed rows, `bearers` those of them that bear one of the rows' keys, if they are known already.
+    not ended; `live` are the source's believed rows, `bearers` all or some of them, at least those that bear one of the rows' keys.
 
     What is found is computed here and cut off from what it came from (`localCheckpoint`): each frame is used many times beyond, and a plan
     that holds the table's scan once for every use takes longer to plan than a small delivery takes to run.
     """
-    keyed = _with_known_ids(rows, live if bearers is None else bearers, count).localCheckpoint() if rows is not None else None
+    keyed = _with_known_ids(rows, bearers, count).localCheckpoint() if rows is not None else None
     if not full:
         return Identified(None if keyed is None else _restamped(keyed), None, None)
     open_rows = live.where("valid_to_at is null and valid_from_at < timestamp'" + edition_at + "'")

@@ -130,6 +130,13 @@ def decide(incoming: DataFrame, live: DataFrame, instants: Instants, count: int 
     )
 
 
+def decided_by(incoming: DataFrame, known: Known, instants: Instants, count: int) -> DataFrame | None:
+    """Return what `decide` does from what one look found; None where an entity may have versions that were not looked for."""
+    decided = decide(incoming, known.versions, instants, count).localCheckpoint()
+    unsure = decided.where("not is_last").join(known.ids, "entity_id", "left_anti")
+    return decided if unsure.isEmpty() else None
+
+
 def merge_rows(
     incoming: DataFrame, live: DataFrame | None, decided: DataFrame, fields: tuple[str, ...], instants: Instants, *, ended: DataFrame | None
 ) -> DataFrame:
