@@ -28,12 +28,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench import address_peers
+from demo import gazetteer
+from demo.gazetteer import faults, queries
 from sanyu.address.batch import Options, run
 from sanyu.address.engine import AddressEngine
 from sanyu.address.national import division_folder, install_divisions, national_divisions
 from sanyu.address.tablefiles import rows_of
-from sanyu.demo import gazetteer
-from sanyu.demo.gazetteer import faults, queries
 from transforms.address import scoring
 from transforms.address.reverse import ReverseIndex
 from transforms.address.scoring import Measure

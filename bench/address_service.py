@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from sanyu.demo import gazetteer
+from demo import gazetteer
 from transforms.address.scoring import Measure
 
 KEY = "bench-key-of-the-address-service"
@@ -45,7 +45,7 @@ def measured(folder: str, texts: list[str]) -> tuple[str, list[Measure], str]:
         port = probe.getsockname()[1]
     words = ["address", "--index", folder, "serve", "--port", str(port), "--key-env", "BENCH_KEY", "--per-second", "1000"]
     process = subprocess.Popen(
-        [sys.executable, "-c", "from sanyu.cli import main; main()", *words],
+        [sys.executable, "-c", "from cli import main; main()", *words],
         env={**os.environ, "BENCH_KEY": KEY},
         stdout=subprocess.DEVNULL,
     )

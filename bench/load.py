@@ -22,8 +22,8 @@ import shapely
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from jobs.frames import Screening, Target, screen
-from jobs.load import merged
+from jobs.loading.frames import Screening, Target, screen
+from jobs.loading.load import merged
 from sanyu.lake import Lake
 from sanyu.lake.commit import Outcome, Write
 from sanyu.lake.write import DeltaWriter
@@ -110,7 +110,7 @@ class Bench:
         return uri
 
     def load(self, uri: str, edition: str) -> Outcome:
-        """Bring a raw table into core, as `jobs.load` does."""
+        """Bring a raw table into core, as `jobs.loading.load` does."""
         self.deliveries += 1
         instants = Instants(edition, dt.datetime.now(dt.UTC).isoformat())
         target = Target(SOURCE, SOURCE.into[0], CONTRACT, ("id", "kind", "name", "height", "floors"), EXTENT, ())

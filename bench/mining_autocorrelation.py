@@ -14,8 +14,8 @@ import numpy as np
 from libpysal.graph import Graph
 
 from bench.mining_common import Cost, line, once, require, timed
-from transforms.mining.autocorrelation import geary, moran
-from transforms.mining.local import local_g, local_geary, local_moran
+from transforms.mining.autocorrelation.autocorrelation import geary, moran
+from transforms.mining.autocorrelation.local import local_g, local_geary, local_moran
 
 K = 8
 LOCAL = {

@@ -15,10 +15,10 @@ import pandas as pd
 from sklearn.cluster import DBSCAN
 
 from bench.mining_common import Cost, line, once, require, timed
-from transforms.mining.dbscan_kernel import cluster
-from transforms.mining.knox import knox
-from transforms.mining.mantel import jacquez, mantel
-from transforms.mining.ripley import ripley
+from transforms.mining.clusters.dbscan_kernel import cluster
+from transforms.mining.interaction.knox import knox
+from transforms.mining.interaction.mantel import jacquez, mantel
+from transforms.mining.interaction.ripley import ripley
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -24,8 +24,8 @@ from bench import mining_autocorrelation as auto
 from bench import mining_clusters as clusters
 from bench import mining_space_time as space_time
 from bench.mining_common import Cost, line, once, require, timed
-from jobs.load import Loading
-from jobs.mine import Analysis, MineReport, run
+from jobs.loading.load import Loading
+from jobs.mining.analysis import Analysis, MineReport, run
 from sanyu.lake import Lake
 from sanyu.session import spark_session
 from sanyu.settings import Settings

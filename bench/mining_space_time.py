@@ -13,13 +13,13 @@ from scipy import sparse
 from statsmodels.stats.multitest import multipletests
 
 from bench.mining_common import line, once, require, timed
-from transforms.mining.cells import CellRule
-from transforms.mining.change_points import change_points
-from transforms.mining.cube import CubeRule, cube_of_events
-from transforms.mining.cube_time import StepRule
-from transforms.mining.hot_spots import benjamini_hochberg, hot_spots
-from transforms.mining.scan import ScanRule, space_time_scan
-from transforms.mining.trend import trends
+from transforms.mining.cube.cells import CellRule
+from transforms.mining.cube.change_points import change_points
+from transforms.mining.cube.cube import CubeRule, cube_of_events
+from transforms.mining.cube.cube_time import StepRule
+from transforms.mining.cube.hot_spots import benjamini_hochberg, hot_spots
+from transforms.mining.cube.scan import ScanRule, space_time_scan
+from transforms.mining.cube.trend import trends
 
 WEEKS = 104
 RULE = CubeRule(CellRule("square", size_m=100.0), StepRule("week"))

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jobs.context import Context
-from jobs.report import report_key
+from jobs.loading.report import report_key
 from sanyu.lake.store import LocalStore
 from sanyu.leaving import leave
 from schemas.messages import SanyuError
@@ -21,7 +21,7 @@ from schemas.messages import SanyuError
 
 def changed(context: Context, arguments: argparse.Namespace) -> list[str]:
     """Return the names of sources with a delivery that is not in the lake; starts no Spark."""
-    from jobs.load import is_loaded
+    from jobs.loading.load import is_loaded
 
     loading = context.loading(_teller(context))
     return [s.name for s in context.sources.values() if not is_loaded(loading, s)]
@@ -29,8 +29,8 @@ def changed(context: Context, arguments: argparse.Namespace) -> list[str]:
 
 def load(context: Context, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Load the named sources and keep the report for `changes`."""
-    from jobs.partitions import changed as changed_partitions
-    from jobs.run import load_all
+    from jobs.loading.partitions import changed as changed_partitions
+    from jobs.loading.run import load_all
 
     loading = context.loading(_teller(context))
     reports = load_all(loading, [context.source(name) for name in arguments.sources.split(",") if name], all_new=True)
@@ -72,7 +72,7 @@ def gate_and_publish(context: Context, arguments: argparse.Namespace) -> dict[st
 
 def chain(context: Context, arguments: argparse.Namespace) -> dict[str, Any]:
     """Run a chain, or one step of it, over its tables or one partition; the last step writes the page."""
-    from jobs.chain import run
+    from jobs.mining.chain import run
 
     loading = context.loading(_teller(context))
     return run(loading, arguments.chain, only=arguments.step or None, partition=arguments.partition or None).as_dict()

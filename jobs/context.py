@@ -18,7 +18,7 @@ from schemas.registry import contracts
 from schemas.source import Source
 
 if TYPE_CHECKING:
-    from jobs.load import Loading
+    from jobs.loading.load import Loading
     from sanyu.lake import Lake
 
 
@@ -70,7 +70,7 @@ class Context:
 
         Jobs that read the lake alone (mining, matching, marts) need no sources, and so no city either.
         """
-        from jobs.load import Loading
+        from jobs.loading.load import Loading
 
         now = dt.datetime.now(dt.UTC)
         return Loading(

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.load import Loading
-from jobs.release import quarantine_name
+from jobs.loading.load import Loading
+from jobs.loading.quarantine import quarantine_name
 from sanyu.lake import Lake
 from sanyu.lake.store import LocalStore
 

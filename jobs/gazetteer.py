@@ -24,11 +24,11 @@ import pyarrow.ipc
 
 from sanyu.address import lakeindex
 from sanyu.address.engine import AddressEngine
-from sanyu.address.instances import DIVISION, TABLES, derived_aliases, division_names, location_instances
 from sanyu.address.lakeindex import IndexInfo
 from sanyu.address.national import division_folder, former_names, national_divisions
 from sanyu.lake import Lake
 from schemas.messages import SanyuError
+from transforms.address.instances import DIVISION, TABLES, derived_aliases, division_names, location_instances
 
 ALIAS, ELEMENT_ALIAS = "core.basemap__address_alias", "core.basemap__address_element_alias"
 FORM = "2"  # of the rows that `location_instances` makes; another number makes every index anew

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.load import Loading
+from jobs.loading.load import Loading
 from quality.arrow import arrow_schema
 from sanyu.address import lakeindex
 from sanyu.address.batch import joined_table, matched_table
@@ -176,7 +176,7 @@ class _Job:
         return counts
 
     def _write(self, name: str, target: str, rows: pa.Table | DataFrame, count: int, batch: str) -> None:
-        from jobs.mined import commit
+        from jobs.results import commit
         from sanyu.lake.commit import Write
 
         contract = find_contract(target)

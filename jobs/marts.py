@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from jobs.load import Loading
+from jobs.loading.load import Loading
 from quality.arrow import arrow_schema
 from quality.dbt import LIVE
 from sanyu.lake import Lake, duck
@@ -271,7 +271,7 @@ def _commit(loading: Loading, made: Made) -> MartReport:
 
 
 def _written(loading: Loading, made: Made, batch: str, number: int) -> Outcome:
-    from jobs.mined import commit
+    from jobs.results import commit
     from sanyu.lake.commit import Write
 
     write = Write(made.source_name, batch, loading.run_id, number, made.contract.version)

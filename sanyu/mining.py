@@ -11,18 +11,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from transforms.mining.tool import Tool
+    from transforms.mining.shelf.tool import Tool
 
 _SHELF = "transforms.mining"
 _BESIDE = {
-    **dict.fromkeys(("Contiguity", "DistanceBand", "Kernel", "Knn", "Weights"), "weights"),
-    **dict.fromkeys(("contiguity", "distance_band", "kernel", "knn"), "weights_tools"),
-    **dict.fromkeys(("plot_local", "plot_map"), "pictures"),
-    "plot": "plot",
-    **dict.fromkeys(("find_tool", "tools"), "tool"),
-    "hot_spot_category": "categories",
-    "noted": "frames",
-    "space_time_cube": "cube_tools",
+    **dict.fromkeys(("Contiguity", "DistanceBand", "Kernel", "Knn", "Weights"), "weights.weights"),
+    **dict.fromkeys(("contiguity", "distance_band", "kernel", "knn"), "weights.weights_tools"),
+    **dict.fromkeys(("plot_local", "plot_map"), "pictures.pictures"),
+    "plot": "pictures.plot",
+    **dict.fromkeys(("find_tool", "tools"), "shelf.tool"),
+    "hot_spot_category": "cube.categories",
+    "noted": "shelf.frames",
+    "space_time_cube": "cube.cube_tools",
 }
 
 
@@ -39,6 +39,6 @@ def __dir__() -> list[str]:
 
 
 def _known() -> dict[str, Tool]:
-    from transforms.mining.tool import tools
+    from transforms.mining.shelf.tool import tools
 
     return dict(tools())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from transforms.mining.kde import Density
+    from transforms.mining.density.kde import Density
 
 
 def write_cog(density: Density, path: str | Path, crs: str) -> Path:

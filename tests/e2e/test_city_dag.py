@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sanyu.demo.airflow import LocalAirflow, RunEvent
+from demo.airflow import LocalAirflow, RunEvent
 from sanyu.lake import Lake
 from sanyu.serve.release import current, verify
 from sanyu.settings import Settings

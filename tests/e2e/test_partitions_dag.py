@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sanyu.demo.airflow import LocalAirflow
+from demo.airflow import LocalAirflow
 from sanyu.lake import Lake
 from sanyu.settings import Settings
 

@@ -39,7 +39,7 @@ def gazetteer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _command(gazetteer: Path, *words: str) -> list[str]:
-    return [sys.executable, "-c", "from sanyu.cli import main; main()", "address", "--gazetteer", str(gazetteer), *words]
+    return [sys.executable, "-c", "from cli import main; main()", "address", "--gazetteer", str(gazetteer), *words]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sanyu.demo.airflow import LocalAirflow, RunEvent
+from demo.airflow import LocalAirflow, RunEvent
 from sanyu.session import spark_conf
 from sanyu.settings import Settings
 from schemas.messages import SanyuError

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
-from sanyu.cli.app import main
-from sanyu.lake.landing import Landed, fingerprint, land
-from sanyu.lake.queried import database_of
+from cli.app import main
 from sanyu.lake.store import LocalStore
+from sanyu.landing.landing import Landed, fingerprint, land
+from sanyu.landing.queried import database_of
 from sanyu.readers import Shape, fetch
 from sanyu.settings import Settings
 from schemas.messages import SanyuError
@@ -137,7 +137,7 @@ def test_where_changed_by_says_that_nothing_is_new_no_row_is_fetched(
     first = landing(store, what)
     postgres.sql("update building set name = 'unannounced' where id = 1")
     with monkeypatch.context() as patched:
-        patched.setattr("sanyu.lake.queried.fetch", lambda *a: pytest.fail("rows were fetched"))
+        patched.setattr("sanyu.landing.queried.fetch", lambda *a: pytest.fail("rows were fetched"))
         again = landing(store, what)
         assert fingerprint(store, what, Path("/nowhere"), contracts()).batch_id == first.batch_id
     assert (again.is_new, again.batch_id) == (False, first.batch_id)
@@ -152,7 +152,7 @@ class Fetches:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        monkeypatch.setattr("sanyu.lake.queried.fetch", self)
+        monkeypatch.setattr("sanyu.landing.queried.fetch", self)
 
     def __call__(self, *arguments: Any) -> Any:
         self.count += 1
@@ -186,7 +186,7 @@ def test_rows_of_an_old_look_or_of_another_question_are_not_taken(
     other = source(postgres, query="select id, name, geom from building where id = 1", geometry="geom")
     assert len(rows(landing(store, other))) == 1
     fingerprint(store, what, Path("/nowhere"), contracts())
-    monkeypatch.setattr("sanyu.lake.queried.KEPT_FOR", dt.timedelta(seconds=-1))
+    monkeypatch.setattr("sanyu.landing.queried.KEPT_FOR", dt.timedelta(seconds=-1))
     landing(store, what)
     assert fetches.count == 4
 

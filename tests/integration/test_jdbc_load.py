@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from jobs import load
-from jobs.load import Loading
+from jobs.loading import load
+from jobs.loading.load import Loading
 from sanyu.coords import transform
 from sanyu.lake import Lake
 from sanyu.readers import fetch
@@ -51,7 +51,7 @@ class Office:
         self.lake = lake
         self.runs = self.fetches = self.starts = 0
         self._spark = spark
-        monkeypatch.setattr("sanyu.lake.queried.fetch", self._fetch)
+        monkeypatch.setattr("sanyu.landing.queried.fetch", self._fetch)
 
     def _fetch(self, *arguments: object) -> object:
         self.fetches += 1

@@ -30,7 +30,7 @@ import json
 from jobs.context import Context
 from jobs.gate import gate_all
 from jobs.publish import published
-from jobs.run import load_all
+from jobs.loading.run import load_all
 
 context = Context()
 loading = context.loading(lambda text: None)

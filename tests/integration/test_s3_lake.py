@@ -16,11 +16,11 @@ from moto.server import ThreadedMotoServer
 
 import sanyu
 from sanyu.lake import Lake
-from sanyu.lake.landing import land
 from sanyu.lake.lease import holder, lease
 from sanyu.lake.ledger import LedgerRow
 from sanyu.lake.s3 import S3Store
 from sanyu.lake.store import open_store
+from sanyu.landing.landing import land
 from sanyu.settings import Settings
 from schemas.messages import SanyuError
 from schemas.model import AttributeStamp, Contract

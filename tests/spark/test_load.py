@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 import sanyu
-from jobs import load
-from jobs.load import Loading
-from jobs.release import listed, release_rows
-from jobs.report import SourceReport
-from jobs.run import load_all
+from jobs.loading import load
+from jobs.loading.load import Loading
+from jobs.loading.quarantine import listed, release_rows
+from jobs.loading.report import SourceReport
+from jobs.loading.run import load_all
 from sanyu.lake import Lake
 from sanyu.settings import Settings
 from schemas.fields import EMPLOYEE_COUNT

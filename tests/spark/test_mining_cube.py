@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from schemas.messages import SanyuError
-from transforms.mining.cube_frames import cube_of_frame
-from transforms.mining.cube_tools import space_time_cube
+from transforms.mining.cube.cube_frames import cube_of_frame
+from transforms.mining.cube.cube_tools import space_time_cube
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from transforms.mining import autocorrelation, autocorrelation_tiles, frames, tiles
-from transforms.mining.frames import Way, noted
-from transforms.mining.weights import DistanceBand, Kernel, Knn
+from transforms.mining.autocorrelation import autocorrelation, autocorrelation_tiles
+from transforms.mining.shelf import frames
+from transforms.mining.shelf.frames import Way, noted
+from transforms.mining.weights import tiles
+from transforms.mining.weights.weights import DistanceBand, Kernel, Knn
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

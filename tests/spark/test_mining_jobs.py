@@ -14,17 +14,17 @@ import pyarrow as pa
 import pytest
 import shapely
 
-from jobs.chain import run as run_chain
-from jobs.load import Loading
-from jobs.mine import Analysis, MineReport, run
-from jobs.mine_since import PATTERN
-from jobs.mined import commit
+from jobs.loading.load import Loading
+from jobs.mining.analysis import Analysis, MineReport, run
+from jobs.mining.chain import run as run_chain
+from jobs.mining.since import PATTERN
+from jobs.results import commit
 from sanyu.lake import Lake
 from sanyu.lake.commit import Write
 from sanyu.settings import Settings
 from schemas.messages import SanyuError
 from schemas.registry import contracts, find_contract
-from transforms.mining.tool import find_tool
+from transforms.mining.shelf.tool import find_tool
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -16,11 +16,12 @@ import pyarrow as pa
 import pytest
 import shapely
 
-from transforms.mining import frames, tiles
-from transforms.mining.frames import Way, noted
-from transforms.mining.tool import tools
-from transforms.mining.weights import Knn
-from transforms.mining.weights_tools import knn, tiled_edges
+from transforms.mining.shelf import frames
+from transforms.mining.shelf.frames import Way, noted
+from transforms.mining.shelf.tool import tools
+from transforms.mining.weights import tiles
+from transforms.mining.weights.weights import Knn
+from transforms.mining.weights.weights_tools import knn, tiled_edges
 from transforms.space.coords import transform
 
 if TYPE_CHECKING:

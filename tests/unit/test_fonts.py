@@ -17,8 +17,8 @@ from sanyu.serve.layers import map_layer
 from sanyu.serve.overview import preview_png
 from schemas.registry import find_contract
 from transforms import fonts
-from transforms.mining.pictures import plot_map
-from transforms.mining.plot import plot
+from transforms.mining.pictures.pictures import plot_map
+from transforms.mining.pictures.plot import plot
 
 NO_CHINESE = len(fonts.families()) == 1
 

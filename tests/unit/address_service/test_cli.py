@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cli import main
 from sanyu.address import engine as engine_module
-from sanyu.cli import main
 
 DOORS = "entity_id,kind,district,road,door,division_code,lon,lat\n" + "".join(
     f"D{n},door,望海区,解放东路,{n}号,390102001001,{120 + n / 1000:.3f},30.1\n" for n in (12, 14)

@@ -16,8 +16,8 @@ from jobs import gazetteer
 from quality.arrow import arrow_schema
 from sanyu.address import engine as engine_module
 from sanyu.address import lakeindex
-from sanyu.address.instances import ADDRESS, BUILDING, DIVISION, FIRM, PLACE, ROAD, derived_aliases, division_names, location_instances
 from schemas.registry import find_contract
+from transforms.address.instances import ADDRESS, BUILDING, DIVISION, FIRM, PLACE, ROAD, derived_aliases, division_names, location_instances
 
 EAST, WEST = "390102001001", "390105002003"
 HEAD = ("东海省", "临海新城", "望海区", "青园街道", "龙溪社区")

@@ -13,7 +13,7 @@ import pyogrio
 import pytest
 import shapely
 
-from sanyu.demo.city import Truth, divisions, edits, generate, naming, plan, society, world
+from demo.city import Truth, divisions, edits, generate, naming, plan, society, world
 from schemas.city import load_city, ordered_sources
 from schemas.messages import SanyuError
 from schemas.registry import contracts

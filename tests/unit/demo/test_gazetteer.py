@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sanyu.demo import gazetteer
-from sanyu.demo.gazetteer import faults, national
+from demo import gazetteer
+from demo.gazetteer import faults, national
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 import shapely
 
-from sanyu.demo.events import TABLE
-from sanyu.demo.score import score
-from sanyu.demo.view import TABLES
+from demo.events import TABLE
+from demo.score import score
+from demo.view import TABLES
 from schemas.messages import SanyuError
 
 BUILDING, ROAD = "core.basemap__building", "core.basemap__road_segment"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sanyu.cli.demo import in_order
+from cli.demo import in_order
 
 
 def _row(at: int, source: str, table: str, rows_in: int = 1, version: int | None = 0, status: str = "ok") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sanyu.cli import doctor
+from cli import doctor
 from sanyu.settings import Settings
 
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_raised_codes_are_in_the_catalogue_and_all_are_raised() -> None:
-    text = "".join(path.read_text("utf-8") for path in (ROOT / "sanyu").rglob("*.py"))
+    text = "".join(path.read_text("utf-8") for room in ("cli", "demo", "jobs", "sanyu") for path in (ROOT / room).rglob("*.py"))
     raised = set(re.findall(r'"(SY-E\d{3})"', text))
     listed = {code for code in catalogue() if code.startswith("SY-E")}
     assert raised == listed

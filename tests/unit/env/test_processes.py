@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sanyu.demo.processes import end, free_port, start, tagged
+from sanyu.processes import end, free_port, start, tagged
 
 DEAF_GRANDCHILD = """
 import os, signal, sys, time

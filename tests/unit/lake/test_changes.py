@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
-from jobs.mine_since import Last, last_run
+from jobs.mining.since import Last, last_run
 from sanyu.lake import Lake
 from sanyu.lake.changes import changed_rows, committed_sequence, table_id
 from sanyu.lake.deliveries import sequence

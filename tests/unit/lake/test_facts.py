@@ -15,7 +15,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 
-from jobs.mined import stamped
+from jobs.results import stamped
 from sanyu.lake import Lake
 from sanyu.lake.changes import changed_rows
 from sanyu.lake.commit import Outcome, Parts, Write
@@ -105,7 +105,7 @@ def test_parts_are_written_as_they_are_made_and_compared_where_the_source_has_ro
 def test_rows_that_are_stamped_in_parts_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     values = [float(i % 7) for i in range(500)]
     whole = rows(values)
-    monkeypatch.setattr("jobs.mined.PART_ROWS", 64)
+    monkeypatch.setattr("jobs.results.PART_ROWS", 64)
     assert rows(values).equals(whole)
 
 

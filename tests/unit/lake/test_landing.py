@@ -12,10 +12,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from sanyu.lake import Lake, landing, parsed
-from sanyu.lake.landing import Landed, fingerprint, land
+from sanyu.lake import Lake
 from sanyu.lake.ledger import Ledger
 from sanyu.lake.store import LocalStore
+from sanyu.landing import landing, parsed
+from sanyu.landing.landing import Landed, fingerprint, land
 from schemas.messages import SanyuError
 from schemas.model import AttributeStamp, Contract
 from schemas.source import Source

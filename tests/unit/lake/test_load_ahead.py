@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from jobs import load, run
-from jobs.report import SourceReport
+from jobs.loading import load, run
+from jobs.loading.report import SourceReport
 from schemas.messages import SanyuError
 
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from jobs.load import Loading
-from jobs.partitions import changed
+from jobs.loading.load import Loading
+from jobs.loading.partitions import changed
 from quality.arrow import arrow_schema
 from sanyu.lake import Lake
 from schemas.registry import contracts

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sanyu.cli.app import main
+from cli.app import main
 
 CITY = 'name = "c"\ntitle = "City"\ntitle_zh = "城"\nextent = [119, 29, 121, 31]\nmetric_crs = "EPSG:4549"\n'
 SOURCE = """

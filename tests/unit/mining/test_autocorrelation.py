@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from schemas.messages import SanyuError
-from transforms.mining import autocorrelation, fdr, local
-from transforms.mining.autocorrelation_kernels import PRODUCT, SQUARE, by_place, grids, simulated
-from transforms.mining.autocorrelation_parts import largest_row_sum
-from transforms.mining.permute import draws, permutation
-from transforms.mining.weights import DistanceBand, Knn, neighbours
+from transforms.mining.autocorrelation import autocorrelation, local
+from transforms.mining.autocorrelation.autocorrelation_kernels import PRODUCT, SQUARE, by_place, grids, simulated
+from transforms.mining.autocorrelation.autocorrelation_parts import largest_row_sum
+from transforms.mining.ground import fdr
+from transforms.mining.ground.permute import draws, permutation
+from transforms.mining.weights.weights import DistanceBand, Knn, neighbours
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

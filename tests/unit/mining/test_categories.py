@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from schemas.messages import SanyuError
-from transforms.mining.categories import KINDS, LABELS, NO_PATTERN, category_codes, hot_spot_category, labels
+from transforms.mining.cube.categories import KINDS, LABELS, NO_PATTERN, category_codes, hot_spot_category, labels
 
 OPPOSITE = {"up": "down", "down": "up", "none": "none"}
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from schemas.messages import SanyuError
-from transforms.mining.change_points import change_points
+from transforms.mining.cube.change_points import change_points
 
 
 def _cost(x: Any, cuts: tuple[int, ...], model: str, penalty: float) -> float:

@@ -13,10 +13,10 @@ import pytest
 from schemas.messages import SanyuError
 from schemas.model import DType
 from schemas.registry import find_contract
-from transforms.mining.dbscan import dbscan
-from transforms.mining.frames import noted
-from transforms.mining.st_dbscan import st_dbscan
-from transforms.mining.tool import find_tool
+from transforms.mining.clusters.dbscan import dbscan
+from transforms.mining.clusters.st_dbscan import st_dbscan
+from transforms.mining.shelf.frames import noted
+from transforms.mining.shelf.tool import find_tool
 
 ROOT = Path(__file__).parents[3]
 ASKED: dict[str, dict[str, Any]] = {

@@ -13,9 +13,9 @@ import pytest
 import shapely
 
 from schemas.messages import SanyuError
-from transforms.mining.cells import CellRule, lattice_cells, locate, neighbours, outlines
-from transforms.mining.cube import CubeRule, cube_of_events, exact_sums
-from transforms.mining.cube_time import StepRule, as_instants, step_edges, steps_of
+from transforms.mining.cube.cells import CellRule, lattice_cells, locate, neighbours, outlines
+from transforms.mining.cube.cube import CubeRule, cube_of_events, exact_sums
+from transforms.mining.cube.cube_time import StepRule, as_instants, step_edges, steps_of
 from transforms.space import beidou
 
 SQUARE = CellRule("square", size_m=100.0)

@@ -13,7 +13,7 @@ import shapely
 from sanyu import mining
 from schemas.messages import SanyuError
 from schemas.registry import find_contract
-from transforms.mining.tool import find_tool
+from transforms.mining.shelf.tool import find_tool
 
 TOOLS = {
     "emerging_hot_spots": {"size_m": 500.0},

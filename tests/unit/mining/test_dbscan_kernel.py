@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.cluster import DBSCAN
 
-from transforms.mining.dbscan_kernel import cluster
+from transforms.mining.clusters.dbscan_kernel import cluster
 
 
 def patterns() -> dict[str, Any]:

@@ -12,9 +12,9 @@ import pytest
 from scipy.spatial.distance import pdist, squareform
 
 from schemas.messages import SanyuError
-from transforms.mining.distribution import centres
-from transforms.mining.quadrat import grain, nearest_neighbour, quadrat
-from transforms.mining.ripley import ripley
+from transforms.mining.density.distribution import centres
+from transforms.mining.density.quadrat import grain, nearest_neighbour, quadrat
+from transforms.mining.interaction.ripley import ripley
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from sanyu.demo.events import KINDS, PARAMETERS, Planted, planted_events, score
-from transforms.mining.cube_tools import emerging_hot_spots
+from demo.events import KINDS, PARAMETERS, Planted, planted_events, score
+from transforms.mining.cube.cube_tools import emerging_hot_spots
 
 
 @pytest.fixture(scope="module")

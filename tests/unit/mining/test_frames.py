@@ -10,8 +10,9 @@ import pytest
 import shapely
 
 from schemas.messages import SanyuError
-from transforms.mining import frames, metres, sums
-from transforms.mining.tool import find_tool, tools
+from transforms.mining.ground import metres, sums
+from transforms.mining.shelf import frames
+from transforms.mining.shelf.tool import find_tool, tools
 
 
 def places(crs: int = 4490) -> gpd.GeoDataFrame:

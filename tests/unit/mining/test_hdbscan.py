@@ -10,7 +10,7 @@ import pytest
 from sklearn.cluster import HDBSCAN
 
 from schemas.messages import SanyuError
-from transforms.mining.hdbscan import clusters, hdbscan
+from transforms.mining.clusters.hdbscan import clusters, hdbscan
 
 
 def knots(seed: int) -> np.ndarray:

@@ -12,10 +12,10 @@ from scipy.stats import norm
 from statsmodels.stats.multitest import multipletests
 
 from schemas.messages import SanyuError
-from transforms.mining.cells import CellRule, lattice_cells, neighbours, offsets
-from transforms.mining.cube import Cube, CubeRule
-from transforms.mining.cube_time import StepRule
-from transforms.mining.hot_spots import HotSpotRule, benjamini_hochberg, gi_star, hot_spots, moments
+from transforms.mining.cube.cells import CellRule, lattice_cells, neighbours, offsets
+from transforms.mining.cube.cube import Cube, CubeRule
+from transforms.mining.cube.cube_time import StepRule
+from transforms.mining.cube.hot_spots import HotSpotRule, benjamini_hochberg, gi_star, hot_spots, moments
 
 
 def cube_of(values: Any, kind: Any = "square", wide: int = 6) -> Cube:

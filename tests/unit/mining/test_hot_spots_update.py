@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from schemas.messages import SanyuError
-from transforms.mining.cells import CellRule, locate
-from transforms.mining.cube import CubeRule, bins_of_events, cube_of_events
-from transforms.mining.cube_time import StepRule
-from transforms.mining.hot_spots import hot_spots
-from transforms.mining.hot_spots_update import updated_cube, updated_hot_spots
+from transforms.mining.cube.cells import CellRule, locate
+from transforms.mining.cube.cube import CubeRule, bins_of_events, cube_of_events
+from transforms.mining.cube.cube_time import StepRule
+from transforms.mining.cube.hot_spots import hot_spots
+from transforms.mining.cube.hot_spots_update import updated_cube, updated_hot_spots
 
 STEPS = StepRule("day", from_at=datetime(2025, 1, 1, tzinfo=UTC), to_at=datetime(2025, 1, 11, tzinfo=UTC))
 

@@ -12,9 +12,9 @@ import pytest
 from libpysal import examples
 
 from schemas.messages import SanyuError
-from transforms.mining import interaction_kernel as kernel
-from transforms.mining.knox import knox, space_time_k
-from transforms.mining.mantel import jacquez, mantel
+from transforms.mining.interaction import interaction_kernel as kernel
+from transforms.mining.interaction.knox import knox, space_time_k
+from transforms.mining.interaction.mantel import jacquez, mantel
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

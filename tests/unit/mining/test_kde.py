@@ -13,7 +13,7 @@ from sklearn.neighbors import KernelDensity
 
 from sanyu.serve.density import write_cog
 from schemas.messages import SanyuError
-from transforms.mining.kde import KERNELS, bandwidth, density, kde
+from transforms.mining.density.kde import KERNELS, bandwidth, density, kde
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.mine import MOST_IN_PROCESS_ROWS, in_process_limit, needed_columns
-from transforms.mining.frames import IN_PROCESS_ROWS
-from transforms.mining.tool import find_tool
+from jobs.mining.analysis import MOST_IN_PROCESS_ROWS, in_process_limit, needed_columns
+from transforms.mining.shelf.frames import IN_PROCESS_ROWS
+from transforms.mining.shelf.tool import find_tool
 
 TABLE = ["entity_id", "stamp_id", "observed_at", "recorded_at", "division_code", "bbox", "event_text", "kind_name", "amount", "geom"]
 

@@ -13,11 +13,11 @@ from scipy import sparse
 from scipy.integrate import quad
 
 from schemas.messages import SanyuError
-from transforms.mining.frames import noted
-from transforms.mining.kde import KERNELS
-from transforms.mining.network import lixels_of, network_of
-from transforms.mining.network_kde import density, mass, network_kde
-from transforms.mining.plot import plot
+from transforms.mining.density.kde import KERNELS
+from transforms.mining.density.network import lixels_of, network_of
+from transforms.mining.density.network_kde import density, mass, network_kde
+from transforms.mining.pictures.plot import plot
+from transforms.mining.shelf.frames import noted
 
 EAST, NORTH = 500_000.0, 3_350_000.0
 KERNELS_1D = {

@@ -13,8 +13,8 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.cluster import KMeans
 
 from schemas.messages import SanyuError
-from transforms.mining.kmeans import kmeans
-from transforms.mining.regionalise import regionalise, regions
+from transforms.mining.clusters.kmeans import kmeans
+from transforms.mining.clusters.regionalise import regionalise, regions
 
 
 def knots() -> tuple[pd.DataFrame, np.ndarray]:

@@ -9,7 +9,7 @@ import pytest
 from esda.crand import vec_permutations
 from scipy.stats import chisquare
 
-from transforms.mining.permute import TABLE_LIMIT, draws, esda_draws, permutation, permutations, shifted, uniform
+from transforms.mining.ground.permute import TABLE_LIMIT, draws, esda_draws, permutation, permutations, shifted, uniform
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 17, TABLE_LIMIT, TABLE_LIMIT + 1, 10_007, 65_536])

@@ -11,11 +11,11 @@ import pytest
 import shapely
 
 from schemas.messages import SanyuError
-from transforms.mining.dbscan import dbscan
-from transforms.mining.kde import kde
-from transforms.mining.pictures import plot_local, plot_map
-from transforms.mining.plot import plot
-from transforms.mining.ripley import ripley
+from transforms.mining.clusters.dbscan import dbscan
+from transforms.mining.density.kde import kde
+from transforms.mining.interaction.ripley import ripley
+from transforms.mining.pictures.pictures import plot_local, plot_map
+from transforms.mining.pictures.plot import plot
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from schemas.messages import SanyuError
-from transforms.mining.permute import permutation
-from transforms.mining.scan import ScanRule, space_time_scan
+from transforms.mining.cube.scan import ScanRule, space_time_scan
+from transforms.mining.ground.permute import permutation
 
 
 def _cases(seed: int = 0, size: int = 60, places: int = 14, days: int = 12) -> tuple[Any, ...]:
@@ -75,7 +75,7 @@ def test_centres_that_are_passed_over_have_nothing_better(places: int) -> None:
 
 
 def test_permutations_have_the_best_of_their_own_data() -> None:
-    from transforms.mining.permute import permutation
+    from transforms.mining.ground.permute import permutation
 
     x, y, place, day, days = _cases(4)
     rule = ScanRule(3.0, 4, 14, permutations=5, seed=7)

@@ -9,7 +9,7 @@ import pytest
 
 from sanyu import mining
 from schemas.registry import contracts
-from transforms.mining.tool import tools
+from transforms.mining.shelf.tool import tools
 
 ROOT = Path(__file__).resolve().parents[3]
 

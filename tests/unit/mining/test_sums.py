@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from transforms.mining import sums
+from transforms.mining.ground import sums
 
 SIZES = (1, sums.FEW - 1, sums.FEW, 5_000)
 

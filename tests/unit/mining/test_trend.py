@@ -7,7 +7,7 @@ import pymannkendall
 import pytest
 
 from schemas.messages import SanyuError
-from transforms.mining.trend import trends
+from transforms.mining.cube.trend import trends
 
 
 def _rows(kind: str) -> np.ndarray:

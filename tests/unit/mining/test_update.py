@@ -14,9 +14,9 @@ import pytest
 import shapely
 
 from schemas.messages import SanyuError
-from transforms.mining.frames import noted
-from transforms.mining.tool import find_tool, tools
-from transforms.mining.update import MOST_WINDOWS, Change, Updated, Window, windows
+from transforms.mining.shelf.frames import noted
+from transforms.mining.shelf.tool import find_tool, tools
+from transforms.mining.shelf.update import MOST_WINDOWS, Change, Updated, Window, windows
 
 COLUMNS = ("entity_id", "observed_at", "amount", "geom")
 CUBE: dict[str, Any] = {"time": "observed_at", "size_m": 400.0, "step": "day"}

@@ -11,9 +11,20 @@ import pytest
 import shapely
 
 from schemas.messages import SanyuError
-from transforms.mining.weights import Contiguity, DistanceBand, Kernel, Knn, Rule, Weights, build, edge_table, from_edges, neighbours
-from transforms.mining.weights_tools import knn
-from transforms.mining.weights_tree import Tree
+from transforms.mining.weights.weights import (
+    Contiguity,
+    DistanceBand,
+    Kernel,
+    Knn,
+    Rule,
+    Weights,
+    build,
+    edge_table,
+    from_edges,
+    neighbours,
+)
+from transforms.mining.weights.weights_tools import knn
+from transforms.mining.weights.weights_tree import Tree
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from pyspark.sql.types import ArrayType, BinaryType, StringType, StructType, TimestampType
 
+from cli.generate import stale, write
 from quality.arrow import TYPES as ARROW
 from quality.arrow import arrow_schema
 from quality.dbt import dbt_sources
@@ -16,7 +17,6 @@ from quality.docs import golden, pages, table_page
 from quality.odcs import dcat, iso19115, odcs
 from quality.spark import TYPES as SPARK
 from quality.spark import spark_schema
-from sanyu.cli.generate import stale, write
 from schemas.messages import catalogue
 from schemas.model import Contract, DType
 from schemas.raw import raw_contract

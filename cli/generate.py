@@ -1,0 +1,49 @@
+"""Write what is generated from contracts, code lists and messages: `sanyu docs`, `sanyu docs --check`."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from pathlib import Path
+
+from quality.docs import pages
+from schemas.registry import contracts
+
+ROOT = Path(__file__).resolve().parents[1]
+OWNED = ("docs/tables/**/*.md", "docs/tables/**/*.odcs.yaml", "tests/golden/*.json")
+
+
+def stale(root: Path = ROOT) -> dict[str, str]:
+    """Return the generated files that are not as they should be, path → unified diff; a file that nothing generates any more counts."""
+    wanted = pages(contracts())
+    present = {str(p.relative_to(root)) for glob in OWNED for p in root.glob(glob)}
+    found = {path: (root / path).read_text("utf-8") if (root / path).exists() else "" for path in {*wanted, *present}}
+    return {p: _diff(p, found[p], wanted.get(p, "")) for p in sorted(found) if p not in wanted or found[p] != wanted[p]}
+
+
+def write(root: Path = ROOT) -> list[str]:
+    """Bring all generated files up to date and return the paths that changed."""
+    wanted = pages(contracts())
+    changed = list(stale(root))
+    for path in changed:
+        target = root / path
+        if path not in wanted:
+            target.unlink()
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(wanted[path], "utf-8")
+    return changed
+
+
+def generate(root: Path = ROOT, *, check_only: bool = False) -> int:
+    """Write what is stale and name it, or with `check_only` show the differences; 1 if it was only checked and something is stale."""
+    if check_only:
+        differences = stale(root)
+        sys.stdout.writelines(f"{text}\n" for text in differences.values())
+        return 1 if differences else 0
+    sys.stdout.writelines(f"{path}\n" for path in write(root))
+    return 0
+
+
+def _diff(path: str, old: str, new: str) -> str:
+    return "\n".join(difflib.unified_diff(old.splitlines(), new.splitlines(), f"{path} (file)", f"{path} (contracts)", n=2, lineterm=""))
