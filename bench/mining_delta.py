@@ -24,7 +24,7 @@ from bench import mining_autocorrelation as auto
 from bench import mining_clusters as clusters
 from bench import mining_space_time as space_time
 from bench.mining_common import Cost, line, once, require, timed
-from jobs.loading.load import Loading
+from jobs.context import Loading
 from jobs.mining.analysis import Analysis, MineReport, run
 from sanyu.lake import Lake
 from sanyu.session import spark_session

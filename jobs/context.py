@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +19,23 @@ from schemas.registry import contracts
 from schemas.source import Source
 
 if TYPE_CHECKING:
-    from jobs.loading.load import Loading
+    from pyspark.sql import SparkSession
+
     from sanyu.lake import Lake
+
+
+@dataclass(frozen=True)
+class Loading:
+    """What a job needs from outside; `spark` is called only when there is something to do."""
+
+    lake: Lake
+    contracts: dict[str, Contract]
+    data_root: Path
+    run_id: str
+    recorded_at: str
+    spark: Callable[[], SparkSession]
+    extent: tuple[float, float, float, float] | None = None
+    progress: Callable[[str], None] = field(default=lambda text: None)
 
 
 @dataclass
@@ -70,8 +86,6 @@ class Context:
 
         Jobs that read the lake alone (mining, matching, marts) need no sources, and so no city either.
         """
-        from jobs.loading.load import Loading
-
         now = dt.datetime.now(dt.UTC)
         return Loading(
             lake=self.lake,

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.loading.load import Loading
+from jobs.context import Loading
 from jobs.loading.quarantine import quarantine_name
 from sanyu.lake import Lake
 from sanyu.lake.store import LocalStore

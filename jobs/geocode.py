@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.loading.load import Loading
+from jobs.context import Loading
 from quality.arrow import arrow_schema
 from sanyu.address import lakeindex
 from sanyu.address.batch import joined_table, matched_table
@@ -185,7 +185,7 @@ class _Job:
             return
         source = f"geocode_{name.replace('.', '_')}"
         write = Write(source, batch, self.loading.run_id, sequence(lake.store, f"{source}_{contract.entity}", batch), contract.version)
-        commit(self.loading, contract, rows, write)
+        commit(self.loading, contract, rows, write, step="geocode")
 
 
 def answered(engine: AddressEngine, rows: pa.Table) -> pa.Table:

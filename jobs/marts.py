@@ -20,23 +20,20 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
-from jobs.loading.load import Loading
+from jobs.context import Loading
 from quality.arrow import arrow_schema
 from quality.dbt import LIVE
 from sanyu.lake import Lake, duck
+from sanyu.lake.commit import Account, Outcome, Write
 from sanyu.lake.deliveries import sequence
-from sanyu.lake.ledger import LedgerRow
 from sanyu.serve.release import Lineage, Origin
 from schemas.messages import SanyuError
 from schemas.model import Contract, SecurityLabel
 from schemas.ops import LEDGER
-
-if TYPE_CHECKING:
-    from sanyu.lake.commit import Outcome
 
 PROJECT = Path(importlib.util.find_spec("transforms").submodule_search_locations[0]) / "dbt"  # type: ignore[union-attr,index]
 EXTENSIONS = ("delta", "spatial", "httpfs")
@@ -75,10 +72,9 @@ class Made:
         return f"dbt_{self.contract.entity}"
 
     @property
-    def detail(self) -> str:
+    def detail(self) -> dict[str, Any]:
         """Return what the ledger keeps of it."""
-        made = {"code": _code(self.contract), "absent": self.absent, "lineage": self.lineage.model_dump(mode="json")}
-        return json.dumps(made, ensure_ascii=False, sort_keys=True)
+        return {"code": _code(self.contract), "absent": self.absent, "lineage": self.lineage.model_dump(mode="json")}
 
 
 def run(loading: Loading) -> list[MartReport]:
@@ -243,36 +239,17 @@ def _failure(results: Path) -> str:
 
 def _commit(loading: Loading, made: Made) -> MartReport:
     """Bring a mart's rows into its table and their lineage into the ledger; equal content leaves the table as it is."""
+    from jobs.results import commit
+
     started = time.monotonic()
     mart, count = made.contract, made.rows.num_rows
     loading.progress(f"marts: {mart.name}")
     batch = loading.run_id
-    number = sequence(loading.lake.store, made.source_name, batch)
-    outcome = _written(loading, made, batch, number) if count or mart.name in loading.lake.names() else None
-    loaded, closed, version = (outcome.loaded, outcome.closed, outcome.version) if outcome else (0, 0, None)
-    report = MartReport(mart.name, count, loaded, version, time.monotonic() - started)
-    row = LedgerRow(
-        run_id=loading.run_id,
-        recorded_at=loading.recorded_at,
-        step="mart",
-        source_name=made.source_name,
-        batch_id=batch,
-        table_name=mart.name,
-        rows_in=count,
-        rows_loaded=loaded,
-        rows_unchanged=count - loaded,
-        rows_closed=closed,
-        delta_version=version,
-        seconds=round(report.seconds, 3),
-        detail=made.detail,
-    )
-    loading.lake.ledger.append(row)
-    return report
-
-
-def _written(loading: Loading, made: Made, batch: str, number: int) -> Outcome:
-    from jobs.results import commit
-    from sanyu.lake.commit import Write
-
-    write = Write(made.source_name, batch, loading.run_id, number, made.contract.version)
-    return commit(loading, made.contract, made.rows, write)[1]
+    write = Write(made.source_name, batch, loading.run_id, sequence(loading.lake.store, made.source_name, batch), mart.version)
+    if count or mart.name in loading.lake.names():
+        outcome = commit(loading, mart, made.rows, write, step="mart", detail=made.detail)[1]
+    else:  # a mart that has never had a row gets no table
+        outcome = Outcome()
+        row = Account("mart", loading.recorded_at, count, detail=made.detail, started=started).ledger_row(write, mart.name, outcome)
+        loading.lake.ledger.append(row)
+    return MartReport(mart.name, count, outcome.loaded, outcome.version, time.monotonic() - started)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs import marts
-from jobs.loading.load import Loading
+from jobs.context import Loading
 from sanyu.lake.store import LocalStore
 from sanyu.serve.preview import preview
 from sanyu.serve.publish import publish

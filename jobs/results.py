@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import shapely
 
 from quality.arrow import arrow_schema
-from sanyu.lake.commit import Outcome, Parts, Write
+from sanyu.lake.commit import Account, Facts, Outcome, Parts, Write
 from sanyu.lake.facts import is_laid_out
 from schemas.fields import fields_of
 from schemas.model import Contract
@@ -32,7 +32,7 @@ from transforms.stamp.digest import row_digests
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from jobs.loading.load import Loading
+    from jobs.context import Loading
 
 PART_ROWS = 200_000
 _BEIJING = pa.scalar(8 * 3600, pa.duration("s"))
@@ -48,28 +48,25 @@ def commit(
     *,
     sparing: bool = False,
     keys: pa.Array | None = None,
+    step: str = "mine",
+    detail: Mapping[str, Any] | None = None,
 ) -> tuple[int, Outcome]:
     """Stamp the rows (see `stamped`), bring them into the contract's table, and return their number and what became of them.
 
-    With `keys` they stand for these keys of the source only (rows that this process holds, in a table that delta-rs can write).
+    With `keys` they stand for these keys of the source only. `step` and `detail` go to the ledger.
     Spark is asked for only where the rows are its own, or where it made the table with deletion vectors.
     """
     told = (contract, write, loading.recorded_at, facts or {}, key)
-    if isinstance(rows, pa.Table) and (writer := loading.lake.fact_writer()).takes(contract):
-        made = _parts(rows, *told) if rows.num_rows > PART_ROWS and is_laid_out(rows) else stamped(rows, *told)
-        return rows.num_rows, writer.commit(contract, made, write, sparing=sparing, keys=keys)
-    if keys is not None:
-        raise ValueError(f"a part of {contract.name} can't be replaced by Spark")
-    spark = loading.spark()
+    lake = loading.lake
     if isinstance(rows, pa.Table):
-        # PySpark 4.0 can't take a table without rows whose columns have no chunk.
-        ready = spark.createDataFrame(stamped(rows, *told) if rows.num_rows else arrow_schema(contract).empty_table())
-    else:
-        ready = _stamped_by_workers(rows, *told)
-    ready = ready.persist()
+        made = _parts(rows, *told) if rows.num_rows > PART_ROWS and is_laid_out(rows) else stamped(rows, *told)
+        account = Account(step, loading.recorded_at, rows.num_rows, detail=detail or {})
+        return rows.num_rows, lake.write(contract, Facts(made, rows.num_rows, sparing, keys), write, account, loading.spark)
+    ready = _stamped_by_workers(rows, *told).persist()
     try:
         count = ready.count()
-        return count, loading.lake.writer(spark).commit_facts(contract, ready, write, count=count, sparing=sparing)
+        account = Account(step, loading.recorded_at, count, detail=detail or {})
+        return count, lake.write(contract, Facts(ready, count, sparing, keys), write, account, loading.spark)
     finally:
         ready.unpersist()
 

@@ -22,6 +22,7 @@ def table_properties(contract: Contract) -> dict[str, str]:
         # What a job has made is replaced as a whole, and is readable, and writable without a JVM, to those that know no deletion vectors.
         "delta.enableDeletionVectors": str(contract.layer == "core").lower(),
         "sanyu.contract": contract.name,
+        "sanyu.history": contract.history.value,
         "sanyu.contract_version": str(contract.version),
         "sanyu.owner": contract.owner,
         "sanyu.security_label": contract.security_label.value,

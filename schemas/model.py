@@ -160,10 +160,12 @@ class Check(Frozen):
 
 
 class Thresholds(Frozen):
-    """Share of rejected rows in a batch (0–1) from which the run warns or fails."""
+    """Shares (0–1): of rejected rows in a batch from which the run warns or fails, and of a source's open rows that a full delivery may
+    end before it is held for a decision."""
 
     warn: float = 0.01
     fail: float = 0.25
+    ended: float = 0.2
 
 
 class Contract(Frozen):

@@ -11,8 +11,10 @@ from schemas.fields import D, L, S, define
 from schemas.model import AttributeStamp, Check, Column, Contract, FieldDef, History, SecurityLabel, SpaceStamp
 from schemas.raw import CRS, FILE_NAME
 
+STEPS = ("land", "raw", "core", "mart", "mine", "geocode", "release", "evolve", "restore", "repair", "maintain", "gate", "publish")
+
 RUN_ID = define("run_id", S, "运行标识", "Run that did it")
-STEP = define("step", S, "步骤", "land, raw, core, mart, gate or publish", pattern="^(land|raw|core|mart|gate|publish)$")
+STEP = define("step", S, "步骤", "What was done", pattern=f"^({'|'.join(STEPS)})$")
 TABLE_NAME = define("table_name", S, "表名", "Table that the step wrote")
 ROWS_IN = define("rows_in", L, "输入行数", "Rows that the step was given", minimum=0)
 ROWS_LOADED = define("rows_loaded", L, "入库行数", "Rows that brought a new version", minimum=0)

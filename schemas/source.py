@@ -120,6 +120,8 @@ class Delivery(Frozen):
     )
     time_zone: str = "+08:00"
     schedule: str | None = None
+    max_ended: Annotated[float, Field(ge=0, le=1)] | None = None  # share of rows that a full delivery may end; default: the contract's
+    fewer_files: bool = False  # a full delivery may have fewer files than the one before
 
 
 class ColumnFrom(Frozen):
@@ -176,7 +178,7 @@ class Source(Frozen):
     @property
     def fingerprint(self) -> str:
         """Return a digest of all that decides what the rows become; it is part of the batch id."""
-        decisive = self.model_dump(mode="json", exclude={"read": set(_OF_ACCESS)})
+        decisive = self.model_dump(mode="json", exclude={"read": set(_OF_ACCESS), "delivery": {"max_ended", "fewer_files"}})
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -1,46 +1,45 @@
-"""Load one source: land its files, keep them raw, and bring them, conformed, stamped and checked, into the core tables that it names."""
+"""Load one source: land its files, keep them raw, and bring them, conformed, stamped and checked, into the core tables that it names.
+
+Loads of one source exclude each other. What an earlier run has committed is recognised in the tables' logs and finished, whatever the
+ledger knows of it; a delivery that the ledger knows, but the table no longer holds (deleted, put back, damaged), is loaded again.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from jobs.context import Loading
+from jobs.loading.limits import limit_of, require_files
 from jobs.loading.report import SourceReport, TargetReport
+from sanyu import crash
 from sanyu.lake import Lake
+from sanyu.lake.commit import Account, Entities, Facts, Limit, Outcome, Write
 from sanyu.lake.deliveries import deliveries, sequence
-from sanyu.landing.landing import Landed, fingerprint, land, landed_batch
+from sanyu.lake.lease import lease
+from sanyu.lake.ledger import Done
+from sanyu.lake.writer import is_held
+from sanyu.landing.landing import Landed, fingerprint, land, landed_batch, landed_source
 from schemas.messages import SanyuError
 from schemas.model import Contract, History
 from schemas.source import Into, Source
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
-    from jobs.loading.frames import Screening, Target
-    from sanyu.lake.commit import Outcome, Write
+    from jobs.loading.frames import Counts, Screening, Target
     from sanyu.lake.write import DeltaWriter
     from transforms.stamp.division import Division
     from transforms.stamp.stamp import Delivered
     from transforms.stamp.versions import Instants
 
 DIVISION = "core.basemap__division"
-
-
-@dataclass(frozen=True)
-class Loading:
-    """What a load needs from outside; `spark` is called only when there is something to do."""
-
-    lake: Lake
-    contracts: dict[str, Contract]
-    data_root: Path
-    run_id: str
-    recorded_at: str
-    spark: Callable[[], SparkSession]
-    extent: tuple[float, float, float, float] | None = None
-    progress: Callable[[str], None] = field(default=lambda text: None)
+WAIT_S = 3600.0  # for another load of the same source
+_HELD = "SY-L056"
 
 
 def landed(loading: Loading, source: Source) -> Landed:
@@ -53,81 +52,181 @@ def run(loading: Loading, source: Source, landing: Callable[[], Landed] | None =
     """Load the source; a delivery that is already in the lake is recognised without Spark.
 
     `landing` returns its delivery where it is landed elsewhere. A table whose share of rejected rows passes its contract's limit is left as
-    it was, its rejected rows are in quarantine, its report says `failed`, and the other tables of the source are loaded.
+    it was, its rejected rows are in quarantine, its report says `failed`, and the other tables of the source are loaded. One of which more
+    would end than the limit is left as it was and says `held` until a person accepts it (`accept`).
     """
     started = time.monotonic()
-    found = landing() if landing else landed(loading, source)
-    number = sequence(loading.lake.store, source.name, found.batch_id)
-    todo = [i for i in source.into if not loading.lake.ledger.is_done(source.name, found.batch_id, i.contract, number)]
-    if not todo:
-        return _report(source, found, (), started, is_new=False)
-    loading.lake.ledger.append_files(found.file_rows(loading.run_id, loading.recorded_at))
-    if not found.parts:
-        raise SanyuError("SY-L030", source=source.name, batch=found.batch_id, files=len(found.files))
-    load = _Load(loading, source, found, number)
-    raw = load.raw()
-    targets = tuple(load.target(into, raw) for into in todo)
+    store = loading.lake.store
+    with lease(store, f"source/{source.name}", owner=loading.run_id, wait_s=WAIT_S):
+        found = landing() if landing else landed(loading, source)
+        crash.point("land.listed")
+        number = sequence(store, source.name, found.batch_id, lambda: _known_numbers(loading.lake, source))
+        states = [_state(loading, source, found.batch_id, number, into) for into in source.into]
+        todo = [state for state in states if not state.is_done]
+        if not todo:
+            return _report(source, found, (), started, is_new=False)
+        loading.lake.ledger.append_files(found.file_rows(loading.run_id, loading.recorded_at))
+        if not found.parts:
+            raise SanyuError("SY-L030", source=source.name, batch=found.batch_id, files=len(found.files))
+        load = _Load(loading, source, found, number, loading.recorded_at)
+        for done in _by_delivery(state.lost for state in todo):
+            _replay(loading, source, done)
+        raw = load.raw()
+        targets = tuple(load.target(state.into, raw) for state in todo)
     return _report(source, found, targets, started)
 
 
 def is_loaded(loading: Loading, source: Source) -> bool:
-    """Tell whether what the source delivers now is the delivery that was loaded last; starts no Spark."""
+    """Tell whether what the source delivers now is the delivery that was loaded last, and its tables still hold it; starts no Spark."""
     jars = loading.lake.settings.jar_folder
     found = fingerprint(loading.lake.store, source, loading.data_root, loading.contracts, jars=jars)
     delivered = deliveries(loading.lake.store, source.name)
     if not delivered or delivered[-1] != found.batch_id:
         return False
-    return all(loading.lake.ledger.is_done(source.name, found.batch_id, i.contract, len(delivered)) for i in source.into)
+    return all(_state(loading, source, found.batch_id, len(delivered), into).is_done for into in source.into)
+
+
+def accept(loading: Loading, source: Source, note: str) -> SourceReport:
+    """Load the newest delivery of a source though more ends than its limit allows, by a person's decision; SY-L058 where none is held."""
+    delivered = deliveries(loading.lake.store, source.name)
+    last = loading.lake.ledger.last(source.name)
+    if not delivered or last is None or last["batch_id"] != delivered[-1] or last["status"] != "held":
+        raise SanyuError("SY-L058", source=source.name)
+    decision = {"note": note, "run_id": loading.run_id, "accepted_at": loading.recorded_at}
+    loading.lake.store.put(_accepted_key(source.name, delivered[-1]), json.dumps(decision, ensure_ascii=False).encode())
+    return run(loading, source, lambda: landed_batch(loading.lake.store, source.name, delivered[-1]))
 
 
 def release(loading: Loading, source: Source, table: str, batch_id: str, rows: list[tuple[str, int]], check: str, note: str) -> int:
-    """Load quarantined rows `(file, row number)` of a batch again with one check waived, and return how many came in."""
-    from jobs.loading.frames import only_rows, screen, table_rows
+    """Load quarantined rows `(file, row number)` of a batch again with one check waived, and return how many came in.
 
-    found = landed_batch(loading.lake.store, source, batch_id)
+    `source` is the definition that maps them (`definition_of`). A release that died is finished when the same rows are asked for again.
+    """
+    from jobs.loading.frames import only_rows, screen
+
+    found = landed_batch(loading.lake.store, source.name, batch_id)
     into = next(i for i in source.into if i.contract == table)
     contract = loading.contracts[table]
-    load = _Load(loading, source, found, 1)
-    raw = only_rows(loading.spark(), load.raw_table().where(f"batch_id = '{batch_id}'"), rows)
-    screening = screen(raw, load.for_target(into, contract, waived=(check,)), load.delivered(into))
-    try:
-        good = screening.counts().good
-        write = replace(load.write(contract.version), release=loading.run_id)
-        load.writer.commit_entities(contract, table_rows(screening, contract), write, load.instants, full=False, count=good)
-        came_in = screening.good.select("file_name", "row_number", "row_hash")
-        load.writer.mark_released(f"quarantine/{contract.domain}/{contract.entity}", write, came_in, check, note, loading.recorded_at)
-    finally:
-        screening.release()
-    return good
+    asked = hashlib.sha256(json.dumps([check, sorted(rows)]).encode()).hexdigest()[:12]
+    load = _Load(loading, source, found, 1, loading.recorded_at)
+    write = replace(load.write(contract), release=asked)
+    with lease(loading.lake.store, f"source/{source.name}", owner=loading.run_id, wait_s=WAIT_S):
+        raw = only_rows(loading.spark(), load.raw_table().where(f"batch_id = '{batch_id}'"), rows)
+        screening = screen(raw, load.for_target(into, contract, waived=(check,)), load.delivered(into))
+        try:
+            counts = screening.counts()
+            account = Account("release", loading.recorded_at, counts.good, detail={"check": check, "note": note})
+            load.commit(contract, screening, write, counts, account, full=False)
+            crash.point("release.committed")
+            came_in = screening.good.select("file_name", "row_number", "row_hash")
+            load.writer.mark_released(f"quarantine/{contract.domain}/{contract.entity}", write, came_in, check, note, loading.recorded_at)
+        finally:
+            screening.release()
+    return counts.good
+
+
+def definition_of(loading: Loading, source: Source | None, name: str, table: str, batch_id: str) -> Source:
+    """Return the definition by which rows of a batch go into a table: today's, else the one they were landed with; SY-L057 for none."""
+    landed_with = landed_source(loading.lake.store, name, batch_id)
+    for one in (source, landed_with):
+        if one is not None and any(into.contract == table for into in one.into):
+            return one
+    raise SanyuError("SY-L057", source=name, batch=batch_id, table=table)
+
+
+@dataclass(frozen=True)
+class _State:
+    """How far a delivery is in one table: done, or not; `lost` are earlier ones that the table no longer holds."""
+
+    into: Into
+    is_done: bool
+    lost: tuple[Done, ...] = ()
+
+
+def _state(loading: Loading, source: Source, batch_id: str, number: int, into: Into) -> _State:
+    contract = loading.contracts[into.contract]
+    known = loading.lake.ledger.deliveries_done(source.name, contract.name)
+    held = {d.sequence: d for d in known}
+    mine = held.get(number)
+    if mine is not None and mine.batch_id == batch_id and is_held(loading.lake.store, contract, mine.version, mine.table_id):
+        return _State(into, True)
+    earlier = [d for n, d in sorted(held.items()) if n < number]
+    gone = [d for d in earlier if not is_held(loading.lake.store, contract, d.version, d.table_id)]
+    return _State(into, False, tuple(gone))
+
+
+def _by_delivery(lost: Iterable[tuple[Done, ...]]) -> list[Done]:
+    """Return the deliveries that tables have lost in their order, each table's apart."""
+    return sorted((done for one in lost for done in one), key=lambda done: (done.sequence, done.table))
+
+
+def _replay(loading: Loading, source: Source, done: Done) -> None:
+    """Bring a delivery that a table has lost into it again, as it was; SY-L036 where it is not in landing any more."""
+    loading.progress(f"{source.name}: delivery {done.sequence} ({done.batch_id}) again into {done.table}")
+    definition = definition_of(loading, source, source.name, done.table, done.batch_id)
+    load = _Load(
+        loading, definition, landed_batch(loading.lake.store, source.name, done.batch_id), done.sequence, done.recorded_at, is_replay=True
+    )
+    load.target(next(into for into in definition.into if into.contract == done.table), load.raw())
+
+
+def _known_numbers(lake: Lake, source: Source) -> dict[int, str]:
+    """Return number → batch of deliveries that the ledger and the tables' logs know."""
+    from sanyu.lake.log import TableLog
+
+    found = {done.sequence: done.batch_id for done in lake.ledger.deliveries_done(source.name) if done.sequence}
+    for into in source.into:
+        layer, _, rest = into.contract.partition(".")
+        for commit in TableLog(lake.store, f"{layer}/{rest.replace('__', '/')}").commits():
+            if commit.noted.get("source_name") == source.name and not commit.noted.get("release"):
+                found.setdefault(int(commit.noted["sequence"]), str(commit.noted["batch_id"]))
+    return found
+
+
+def _accepted_key(source_name: str, batch_id: str) -> str:
+    return f"landing/{source_name}/{batch_id}/accepted.json"
 
 
 @dataclass(frozen=True)
 class _Load:
-    """One delivery of one source on its way."""
+    """One delivery of one source on its way; `recorded_at` is the transaction time that its rows get."""
 
     loading: Loading
     source: Source
     landed: Landed
     number: int
+    recorded_at: str
+    is_replay: bool = False
 
     @property
     def writer(self) -> DeltaWriter:
         return self.loading.lake.writer(self.loading.spark())
 
-    def write(self, contract_version: int = 1) -> Write:
-        from sanyu.lake.commit import Write
+    def write(self, contract: Contract | None = None) -> Write:
+        replaces: tuple[str, ...] = ()
+        if contract is not None and contract.history is History.APPEND:
+            replaces = self._same_files()
+        version = contract.version if contract else 1
+        return Write(self.source.name, self.landed.batch_id, self.loading.run_id, self.number, version, replaces=replaces)
 
-        return Write(self.source.name, self.landed.batch_id, self.loading.run_id, self.number, contract_version)
+    def _same_files(self) -> tuple[str, ...]:
+        """Return earlier batches with the same files, which this one replaces: definition or contract have changed, not the data."""
+        mine = sorted(f.sha256 for f in self.landed.files)
+        found = []
+        for batch in dict.fromkeys(deliveries(self.loading.lake.store, self.source.name)):
+            if batch and batch != self.landed.batch_id:
+                earlier = landed_batch(self.loading.lake.store, self.source.name, batch)
+                found += [batch] if sorted(f.sha256 for f in earlier.files) == mine else []
+        return tuple(found)
 
     def raw(self) -> DataFrame:
         """Put the delivery into its raw table, once, and return it as it stands there."""
         from jobs.loading.frames import Part, raw_rows
 
         self.loading.progress(f"{self.source.name} → {self.source.raw_table}")
-        path = self._raw_path
         parts = [Part(p.uri, p.file_name, p.crs) for p in self.landed.parts]
-        if not self.writer.committed(path, self.write()):
-            self.writer.append_raw(path, raw_rows(self.loading.spark(), parts, self.source, self.landed.batch_id), self.write())
+        rows = raw_rows(self.loading.spark(), parts, self.source, self.landed.batch_id)
+        self.writer.append_raw(self._raw_path, rows, self.write())
         return self.raw_table().where(f"batch_id = '{self.landed.batch_id}'")
 
     @property
@@ -144,55 +243,92 @@ class _Load:
         started = time.monotonic()
         contract = self.loading.contracts[into.contract]
         self.loading.progress(f"{self.source.name} → {contract.name}")
-        write = self.write(contract.version)
+        write = self.write(contract)
+        before = self.loading.lake.recover(contract, write)
+        if before is not None and before.row is not None:
+            return TargetReport.of(before.row)
         screening = screen(raw, self.for_target(into, contract), self.delivered(into))
         try:
             counts = screening.counts()
-            share = counts.rejected / counts.selected if counts.selected else 0.0
             if counts.rejected:
-                rejected = to_quarantine(screening, raw, contract, self.loading.run_id, self.loading.recorded_at)
+                rejected = to_quarantine(screening, raw, contract, self.loading.run_id, self.recorded_at)
                 self.writer.append_quarantine(f"quarantine/{contract.domain}/{contract.entity}", rejected, write)
-            failed = share > contract.thresholds.fail
-            outcome = None if failed else self._commit(contract, screening, write, counts.good)
+            account = self._account(contract, counts, started)
+            if account.status == "failed":
+                return self._kept_back(contract, write, account, counts, {})
+            try:
+                outcome = self.commit(contract, screening, write, counts, account, full=self._is_full(contract))
+            except SanyuError as error:
+                if error.code != _HELD:
+                    raise
+                return self._kept_back(contract, write, replace(account, status="held"), counts, {"held_because": str(error)})
         finally:
             screening.release()
-        report = TargetReport(
-            table=contract.name,
+        if outcome.row is None:  # committed by a version that noted no counts
+            outcome = replace(outcome, loaded=counts.good)
+            self.loading.lake.ledger.append(account.ledger_row(write, contract.name, outcome))
+        return TargetReport.of(outcome.row or account.ledger_row(write, contract.name, outcome))
+
+    def _account(self, contract: Contract, counts: Counts, started: float) -> Account:
+        share = counts.rejected / counts.selected if counts.selected else 0.0
+        is_warning = share > contract.thresholds.warn or bool(counts.warnings)
+        return Account(
+            step="core",
+            recorded_at=self.loading.recorded_at,
             rows_in=counts.selected,
-            loaded=outcome.loaded if outcome else 0,
-            unchanged=outcome.unchanged if outcome else 0,
             quarantined=counts.rejected,
             duplicate=counts.duplicate,
-            closed=outcome.closed if outcome else 0,
-            held=counts.good if failed else 0,
-            version=outcome.version if outcome else None,
-            seconds=time.monotonic() - started,
             reasons=counts.reasons,
-            warnings=counts.warnings,
-            status="failed" if failed else "warning" if share > contract.thresholds.warn or counts.warnings else "ok",
+            status="failed" if share > contract.thresholds.fail else "warning" if is_warning else "ok",
+            detail={"held": 0, "warnings": counts.warnings, **({"rows_recorded_at": self.recorded_at} if self.is_replay else {})},
+            started=started,
         )
-        self.loading.lake.ledger.append(
-            report.ledger_row(self.loading.run_id, self.loading.recorded_at, self.source, self.landed, self.number)
-        )
-        return report
 
-    def _commit(self, contract: Contract, screening: Screening, write: Write, count: int) -> Outcome:
-        from jobs.loading.frames import bridge_rows, is_full, table_rows
+    def _kept_back(self, contract: Contract, write: Write, account: Account, counts: Counts, why: dict[str, str]) -> TargetReport:
+        """Account for a delivery of which nothing goes into the table."""
+        told = replace(account, detail={**account.detail, "held": counts.good, **why})
+        row = told.ledger_row(write, contract.name, Outcome())
+        self.loading.lake.ledger.append(row)
+        return TargetReport.of(row)
 
+    def commit(self, contract: Contract, screening: Screening, write: Write, counts: Counts, account: Account, *, full: bool) -> Outcome:
+        """Bring the good rows of a screening into the table; SY-L056 where more of it would end than the limit."""
+        from jobs.loading.frames import bridge_rows, table_rows
+
+        lake, limit = self.loading.lake, self._limit(contract)
         if contract.history is not History.ENTITY:
-            return self.writer.commit_facts(contract, table_rows(screening, contract), write, count=count)
-        full = is_full(self.source, contract, self.landed.failed_files)
-        outcome, links = merged(self.writer, contract, screening, write, self.instants, full=full, count=count)
+            rows = table_rows(screening, contract)
+            keys = rows.select("source_key").toArrow()["source_key"].combine_chunks() if write.release else None
+            return lake.write(contract, Facts(rows, counts.good, keys=keys, limit=limit), write, account, self.loading.spark)
+        entities, links = changed_entities(self.writer, contract, screening, write, self.instants, full=full, count=counts.good)
+        if entities.ended is not None and limit is not None:
+            closed = entities.ended.count()
+            if closed >= limit.least:
+                opened = self.writer.live(contract, write.source_name).where("valid_to_at is null").count()
+                limit.check(contract.name, closed, opened)
+            if closed:
+                require_files(lake.store, self.source, self.landed, contract.name, closed)
         if links is not None:
-            rows = bridge_rows(links, contract, self.source.name, write.batch_id, self.loading.recorded_at)
-            self.loading.lake.ledger.append_bridge(rows)
-        return outcome
+            told = bridge_rows(links, contract, self.source.name, write.batch_id, self.recorded_at)
+            account = replace(account, links=tuple(told))
+        return lake.write(contract, entities, write, account, self.loading.spark)
+
+    def _limit(self, contract: Contract) -> Limit | None:
+        """Return how much of the table may end without a decision; None where a person has decided, and for what is loaded again."""
+        if self.is_replay or self.loading.lake.store.exists(_accepted_key(self.source.name, self.landed.batch_id)):
+            return None
+        return limit_of(contract, self.source)
+
+    def _is_full(self, contract: Contract) -> bool:
+        from jobs.loading.frames import is_full
+
+        return is_full(self.source, contract, self.landed.failed_files)
 
     @property
     def instants(self) -> Instants:
         from transforms.stamp.versions import Instants
 
-        return Instants(self.landed.edition_at, self.loading.recorded_at)
+        return Instants(self.landed.edition_at, self.recorded_at)
 
     def delivered(self, into: Into) -> Delivered:
         from transforms.stamp.stamp import Delivered
@@ -219,18 +355,18 @@ class _Load:
         )
 
 
-def merged(
+def changed_entities(
     writer: DeltaWriter, contract: Contract, screening: Screening, write: Write, instants: Instants, *, full: bool, count: int
-) -> tuple[Outcome, DataFrame | None]:
-    """Bring the good rows of a batch (`count` of them) into an entity table; return what it did and the links that matching found."""
+) -> tuple[Entities, DataFrame | None]:
+    """Return what the good rows of a batch (`count` of them) change in an entity table, and the links that matching found."""
     from jobs.loading.frames import table_rows
     from transforms.stamp.identify import identify
     from transforms.stamp.versions import FEW_ROWS, changed_keys, look
 
     rows = table_rows(screening, contract)
-    if writer.committed(contract.path, write) or not writer.exists(contract.path):
-        return writer.commit_entities(contract, rows, write, instants, full=False, count=count), None
-    at = writer.version(contract.path) or 0
+    at = writer.version(contract.path)
+    if at is None:
+        return Entities(rows, count, instants), None
     live = writer.live(contract, write.source_name)
     known = look(rows, live, at) if count <= FEW_ROWS else None
     versions = live if known is None else known.versions
@@ -239,8 +375,8 @@ def merged(
     changed = keys.count()
     fresh = rows.join(keys, "source_key", "left_semi") if changed else None
     found = identify(contract, fresh, screening.keys, live, versions, instants.edition_at, full=full, count=changed)
-    outcome = writer.commit_entities(contract, found.rows, write, instants, full=full, count=changed, ended=found.ended, known=known)
-    return replace(outcome, unchanged=outcome.unchanged + count - changed), found.links
+    entities = Entities(found.rows, changed, instants, ended=found.ended if full else None, known=known, same=count - changed)
+    return entities, found.links
 
 
 def divisions(lake: Lake, edition_at: str) -> tuple[Division, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.loading.load import Loading
+from jobs.context import Loading
 from schemas.partition import key_sql, partition_fields
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.loading.load import Loading
+from jobs.context import Loading
 from sanyu.landing.incoming import Incoming
 from sanyu.landing.landing import Fingerprint, fingerprint, read_options
 from sanyu.landing.queried import known_rows, sampled

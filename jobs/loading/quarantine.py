@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobs.loading.load import Loading, release
+from jobs.context import Loading
+from jobs.loading.load import definition_of, release
 from sanyu.lake import Lake
 from schemas.messages import SanyuError, language
 from schemas.source import Source
@@ -51,14 +52,17 @@ def release_rows(loading: Loading, sources: Mapping[str, Source], table: str, ch
     if not waiting:
         raise SanyuError("SY-Q011", table=table, check=check)
     required = loading.contracts[core].required
-    empty = {id(r): field for r in waiting if (field := _left_empty(r, sources[r["source_name"]], core, required)) is not None}
+    batches = sorted({(r["source_name"], r["batch_id"]) for r in waiting})
+    known = {key: definition_of(loading, sources.get(key[0]), key[0], core, key[1]) for key in batches}
+    empty = {id(r): field for r in waiting if (field := _left_empty(r, known[r["source_name"], r["batch_id"]], core, required)) is not None}
     ready = [r for r in waiting if id(r) not in empty]
     if not ready:
         raise _no_value([r for r in waiting if empty[id(r)] == empty[id(waiting[0])]], empty[id(waiting[0])], core, check)
     released = 0
-    for source_name, batch_id in sorted({(r["source_name"], r["batch_id"]) for r in ready}):
-        rows = [(r["file_name"], r["row_number"]) for r in ready if (r["source_name"], r["batch_id"]) == (source_name, batch_id)]
-        released += release(loading, sources[source_name], core, batch_id, rows, check, note)
+    for key in batches:
+        rows = [(r["file_name"], r["row_number"]) for r in ready if (r["source_name"], r["batch_id"]) == key]
+        if rows:
+            released += release(loading, known[key], core, key[1], rows, check, note)
     return {"table": core, "check": check, "released": released, "left": len(empty), "note": note}
 
 

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sanyu.lake.ledger import LedgerRow
-from sanyu.landing.landing import Landed
 from schemas.source import Source
 
 
@@ -28,27 +27,27 @@ class TargetReport:
     reasons: dict[str, int] = field(default_factory=dict)
     warnings: dict[str, int] = field(default_factory=dict)
     status: str = "ok"
+    why: str = ""
 
-    def ledger_row(self, run_id: str, recorded_at: str, source: Source, landed: Landed, sequence: int) -> LedgerRow:
-        """Return the row for `raw.ops__ledger`."""
-        return LedgerRow(
-            run_id=run_id,
-            recorded_at=recorded_at,
-            step="core",
-            source_name=source.name,
-            batch_id=landed.batch_id,
-            table_name=self.table,
-            rows_in=self.rows_in,
-            rows_loaded=self.loaded,
-            rows_unchanged=self.unchanged,
-            rows_quarantined=self.quarantined,
-            rows_duplicate=self.duplicate,
-            rows_closed=self.closed,
-            reasons=json.dumps(self.reasons, ensure_ascii=False, sort_keys=True),
-            delta_version=self.version,
-            seconds=round(self.seconds, 3),
-            status=self.status,
-            detail=json.dumps({"sequence": sequence, "held": self.held, "warnings": self.warnings}, ensure_ascii=False, sort_keys=True),
+    @staticmethod
+    def of(row: LedgerRow) -> TargetReport:
+        """Return what a row of the ledger says of a table."""
+        detail = json.loads(row.detail)
+        return TargetReport(
+            table=row.table_name,
+            rows_in=row.rows_in,
+            loaded=row.rows_loaded,
+            unchanged=row.rows_unchanged,
+            quarantined=row.rows_quarantined,
+            duplicate=row.rows_duplicate,
+            closed=row.rows_closed,
+            held=int(detail.get("held", 0)),
+            version=row.delta_version,
+            seconds=row.seconds,
+            reasons=json.loads(row.reasons),
+            warnings=detail.get("warnings", {}),
+            status=row.status,
+            why=str(detail.get("held_because", "")),
         )
 
 
@@ -70,7 +69,7 @@ class SourceReport:
 
     @property
     def is_ok(self) -> bool:
-        return self.error is None and all(t.status != "failed" for t in self.targets)
+        return self.error is None and all(t.status not in ("failed", "held") for t in self.targets)
 
     @staticmethod
     def failed(source: Source, error: str, seconds: float) -> SourceReport:

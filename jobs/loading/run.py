@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from jobs.context import Loading
 from jobs.loading import load
-from jobs.loading.load import Loading
 from jobs.loading.report import SourceReport
 from sanyu.landing.landing import Landed
 from schemas.messages import SanyuError

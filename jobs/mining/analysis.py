@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jobs.loading.load import Loading
+from jobs.context import Loading
 from jobs.mining.since import KEPT_TIMES, PATTERN, RUN, Question, forget_others, keep, last_run, updated
 from sanyu.lake.changes import changed_rows, table_id
 from sanyu.lake.deliveries import sequence

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.loading.load import Loading
+from jobs.context import Loading
 from jobs.mining.analysis import Analysis, MineReport
 from jobs.mining.analysis import run as mine
 from sanyu.lake.store import LocalStore

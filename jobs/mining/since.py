@@ -144,7 +144,7 @@ def updated(
     kept = pq.read_table(io.BytesIO(left)) if left else None
     if tool.grain == "rows" and asked.get("time", OBSERVED_AT.name) not in KEPT_TIMES:
         return f"the result does not keep {asked['time']}, of which its patterns tell the period"
-    if tool.grain == "rows" and not all(map(lake.fact_writer().takes, (contract, find_contract(PATTERN)))):
+    if tool.grain == "rows" and any(map(lake.needs_spark, (contract, find_contract(PATTERN)))):
         return "Spark has made the result"
     every = [c.name for c in contract.columns] + (["geom"] if contract.geometry else [])
 

@@ -1,21 +1,23 @@
-"""The writer of facts that this process holds as Arrow, by delta-rs: no JVM has to start for the result of an analysis or a mart.
+"""The engine for facts that this process holds as Arrow: delta-rs, so that no JVM has to start for the result of an analysis or a mart.
 
-It keeps the promises of `sanyu.lake.write` for them: idempotent per (source, delivery) by a Delta transaction, under the table's lease,
-with the run in the commit's `userMetadata`, laid out by the Hilbert key, and in the change feed.
+It is called by `sanyu.lake.writer`, which holds the table's lease, knows whether the write was made before, and tells the ledger. It lays
+rows out by the Hilbert key and leaves the change feed to Delta.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from quality.arrow import arrow_schema
 from quality.delta import constraints, table_properties
-from sanyu.lake.commit import TARGET_FILE_BYTES, Outcome, Parts, Write
+from sanyu.lake.commit import TARGET_FILE_BYTES, Facts, Outcome, Parts, Seal, Write
 from sanyu.lake.duck import text
-from sanyu.lake.lease import lease
+from sanyu.lake.evolve import Evolution
+from sanyu.lake.lease import Held
 from sanyu.lake.store import Store
-from schemas.model import Contract
+from schemas.model import Contract, DType, History
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +25,17 @@ if TYPE_CHECKING:
 
 CONSTRAINT = "contract"
 MOST_KEYS = 10_000  # of a write of some keys: they stand one by one in its condition, which takes a second for so many
+CHECKPOINT_EVERY = 10  # commits; Spark does the same
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What a write puts in place of what: `rows` for those that `condition` takes (None: they are added)."""
+
+    rows: pa.Table | Parts
+    condition: str | None
+    loaded: int
+    closed: int = 0
 
 
 class FactWriter:
@@ -31,63 +44,51 @@ class FactWriter:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def takes(self, contract: Contract) -> bool:
-        """Tell whether it can write to the table; not where that has deletion vectors, under which delta-rs can't read what it replaces."""
-        log = self._log(contract)
-        return log is None or "deletionVectors" not in (log.protocol().writer_features or ())
+    def commit(self, contract: Contract, facts: Facts, write: Write, held: Held, seal: Seal, restored: int) -> Outcome:
+        """Write the rows, or leave the table as it is where it holds the same content.
 
-    def commit(
-        self, contract: Contract, rows: pa.Table | Parts, write: Write, *, sparing: bool = False, keys: pa.Array | None = None
-    ) -> Outcome:
-        """Replace the source's own rows, in the batch's partitions where the table has such; equal content leaves the table as it is.
-
-        With `sparing` only the rows under keys whose content differs are written, where these are few: the others keep their batch. With
-        `keys` the rows stand for these `source_key`s only, and what the source has under others stays. `rows` have all fields of the
-        contract in table order; parts are written as they are made where there is nothing to compare them with. SY-L002, SY-L003 (lease).
+        `facts.rows` have all fields of the contract in table order; parts are written as they are made where there is nothing to compare
+        them with. SY-L003 where the lease is lost.
         """
-        import pyarrow as pa
-        import pyarrow.compute as pc
+        log = self._ensured(contract)
+        change = _appended(contract, log, facts, write) if contract.history is History.APPEND else _replaced(contract, log, facts, write)
+        if change is None:
+            return Outcome(unchanged=facts.count, version=log.version())
+        outcome = Outcome(change.loaded, facts.count - change.loaded, change.closed, inserted=change.rows.num_rows)
+        held.check()
+        rows = change.rows if isinstance(change.rows, Parts) else _fitting(_laid_out(change.rows), log)
+        version = self._write(contract, rows, write, change.condition, seal.metadata(outcome), restored)
+        return Outcome(outcome.loaded, outcome.unchanged, outcome.closed, version, inserted=outcome.inserted)
 
-        with lease(self._store, contract.path, owner=write.run_id) as held:
-            log = self._log(contract)
-            if log is not None and (log.transaction_version(write.app_id) or 0) >= write.sequence:
-                return _recorded(log, write)
-            held.check()
-            log = self._ensured(contract, log)
-            if isinstance(rows, Parts) and contract.partition_by:
-                rows = rows.table()
-            own = {"source_name": [write.source_name]}
-            bound = own if keys is not None or isinstance(rows, Parts) else _bound(contract, rows, write)
-            old = _content(log, bound)
-            if isinstance(rows, Parts):
-                if not old.num_rows:
-                    return Outcome(rows.num_rows, version=self._write(contract, rows, write, None))
-                rows = rows.table()
-            if keys is not None:
-                old = old.filter(pc.is_in(old["source_key"], value_set=keys))
-            differing = _differing_keys(old, rows) if old.num_rows else None
-            if differing is not None and not len(differing):
-                return Outcome(unchanged=rows.num_rows, version=log.version())
-            written, condition, loaded = rows, None, rows.num_rows
-            closed = old.num_rows and int(pc.sum(pc.invert(pc.is_in(old["source_key"], value_set=rows["source_key"]))).as_py())
-            if differing is not None:
-                condition = _condition(bound)
-                if keys is not None or (sparing and len(differing) <= MOST_KEYS):
-                    written = rows.filter(pc.is_in(rows["source_key"], value_set=differing))
-                    loaded = written.num_rows
-                    if len(differing) <= MOST_KEYS:
-                        condition += " and source_key in ({})".format(", ".join(map(text, differing.to_pylist())))
-                    else:
-                        written = pa.concat_tables([written, _others(log, bound, differing).cast(written.schema)])
-            held.check()
-            version = self._write(contract, _laid_out(written), write, condition)
-            return Outcome(loaded, rows.num_rows - loaded, closed, version)
+    def evolve(self, contract: Contract, change: Evolution) -> None:
+        """Bring a table to its contract: SY-L051 was raised before for what is no rule."""
+        from deltalake import DeltaTable, Field, Schema, write_deltalake
 
-    def _ensured(self, contract: Contract, log: DeltaTable | None) -> DeltaTable:
+        log = self._opened(contract)
+        if change.widened:
+            rows = log.to_pyarrow_table()
+            target = {name: _arrow_type(new) for name, _, new in change.widened}
+            cast = rows.schema
+            for name, kind in target.items():
+                cast = cast.set(cast.get_field_index(name), cast.field(name).with_type(kind))
+            options = self._store.storage_options() or None
+            write_deltalake(self._uri(contract), rows.cast(cast), mode="overwrite", schema_mode="overwrite", storage_options=options)
+            log = self._opened(contract)
+        if change.added:
+            schema = arrow_schema(contract)
+            fields = [Field.from_arrow(schema.field(f.name).remove_metadata()) for f in change.added]
+            assert isinstance(Schema(fields), Schema)
+            log.alter.add_columns(fields)
+            log = self._opened(contract)
+        if change.properties:
+            log.alter.set_table_properties(dict(change.properties), raise_if_not_exists=False)
+        assert isinstance(log, DeltaTable)
+
+    def _ensured(self, contract: Contract) -> DeltaTable:
         """Create the table with the contract's schema, properties and constraints where it isn't there, or not to its end."""
         from deltalake import DeltaTable
 
-        if log is None:
+        if not self._store.exists(f"{contract.path}/_delta_log"):
             DeltaTable.create(
                 self._uri(contract),
                 arrow_schema(contract).remove_metadata(),
@@ -97,15 +98,15 @@ class FactWriter:
                 raise_if_key_not_exists=False,  # the contract's own properties are none of Delta's
                 storage_options=self._store.storage_options() or None,
             )
-            log = self._opened(contract)
+        log = self._opened(contract)
         if f"delta.constraints.{CONSTRAINT}" not in log.metadata().configuration:
             log.alter.add_constraint({CONSTRAINT: " and ".join(f"({expression})" for expression in constraints(contract).values())})
         return log
 
-    def _write(self, contract: Contract, rows: pa.Table | Parts, write: Write, condition: str | None) -> int:
+    def _write(self, contract: Contract, rows: pa.Table | Parts, write: Write, condition: str | None, metadata: str, restored: int) -> int:
         from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake
 
-        noted = CommitProperties({"userMetadata": write.metadata}, app_transactions=[Transaction(write.app_id, write.sequence)])
+        noted = CommitProperties({"userMetadata": metadata}, app_transactions=[Transaction(write.app_id(restored), write.sequence)])
         given: dict[str, Any] = {
             "target_file_size": TARGET_FILE_BYTES,
             "writer_properties": WriterProperties(compression="ZSTD", compression_level=1),  # as quick as Snappy, a third smaller
@@ -116,10 +117,11 @@ class FactWriter:
             write_deltalake(self._uri(contract), rows.to_reader(), mode="append", **given)
         else:
             write_deltalake(self._uri(contract), rows.to_reader(), mode="overwrite", predicate=condition, **given)
-        return self._opened(contract).version()
-
-    def _log(self, contract: Contract) -> DeltaTable | None:
-        return self._opened(contract) if self._store.exists(f"{contract.path}/_delta_log") else None
+        log = self._opened(contract)
+        version = int(log.version())
+        if version % CHECKPOINT_EVERY == 0:
+            log.create_checkpoint()
+        return version
 
     def _opened(self, contract: Contract) -> DeltaTable:
         from deltalake import DeltaTable
@@ -128,6 +130,56 @@ class FactWriter:
 
     def _uri(self, contract: Contract) -> str:
         return self._store.uri(contract.path, scheme="s3")
+
+
+def _replaced(contract: Contract, log: DeltaTable, facts: Facts, write: Write) -> _Change | None:
+    """Return the write of facts that replace the source's own rows, None where the table holds the same."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = facts.rows.table() if isinstance(facts.rows, Parts) and contract.partition_by else facts.rows
+    assert isinstance(rows, pa.Table | Parts)
+    own: dict[str, list[Any]] = {"source_name": [write.source_name]}
+    bound = own if facts.keys is not None or isinstance(rows, Parts) else _bound(contract, rows, write)
+    old = _content(log, bound)
+    if isinstance(rows, Parts):
+        if not old.num_rows:
+            return _Change(rows, None, rows.num_rows) if rows.num_rows else None
+        rows = rows.table()
+    if facts.keys is not None:
+        old = old.filter(pc.is_in(old["source_key"], value_set=facts.keys))
+    if not old.num_rows:
+        return _Change(rows, None, rows.num_rows) if rows.num_rows else None
+    differing = _differing_keys(old, rows)
+    if not len(differing):
+        return None
+    closed = int(pc.sum(pc.invert(pc.is_in(old["source_key"], value_set=rows["source_key"]))).as_py())
+    if facts.limit is not None:
+        facts.limit.check(contract.name, closed, old.num_rows)
+    condition = _condition(bound)
+    if facts.keys is None and not (facts.sparing and len(differing) <= MOST_KEYS):
+        return _Change(rows, condition, rows.num_rows, closed)
+    fresh = rows.filter(pc.is_in(rows["source_key"], value_set=differing))
+    if len(differing) <= MOST_KEYS:
+        return _Change(fresh, f"{condition} and source_key in ({_listed(differing.to_pylist())})", fresh.num_rows, closed)
+    others = _others(log, bound, differing).select(fresh.schema.names).cast(fresh.schema)
+    return _Change(pa.concat_tables([fresh, others]), condition, fresh.num_rows, closed)
+
+
+def _appended(contract: Contract, log: DeltaTable, facts: Facts, write: Write) -> _Change | None:
+    """Return the write of rows that are added once per batch; a batch that is written again stands for its own rows only."""
+    import pyarrow as pa
+
+    rows = facts.rows.table() if isinstance(facts.rows, Parts) else facts.rows
+    assert isinstance(rows, pa.Table)
+    bound = {"source_name": [write.source_name], "batch_id": [write.batch_id, *write.replaces]}
+    old = _content(log, bound)
+    if write.release:  # rows of the batch that were in quarantine until now: the others of it stay
+        return _Change(rows, None, rows.num_rows) if rows.num_rows else None
+    if not old.num_rows:
+        return _Change(rows, None, rows.num_rows) if rows.num_rows else None
+    differing = _differing_keys(old, rows)
+    return _Change(rows, _condition(bound), rows.num_rows) if len(differing) else None
 
 
 def is_laid_out(rows: pa.Table) -> bool:
@@ -147,6 +199,24 @@ def _laid_out(rows: pa.Table) -> pa.Table:
     return rows if "cell" not in rows.column_names or is_laid_out(rows) else rows.sort_by("cell")
 
 
+def _fitting(rows: pa.Table, log: DeltaTable) -> pa.Table:
+    """Return the rows with the table's columns in its order; retired ones are empty."""
+    import pyarrow as pa
+
+    names = [field.name for field in log.schema().fields]
+    if names == rows.column_names:
+        return rows
+    schema = pa.schema(log.schema().to_arrow())
+    columns = [rows[n] if n in rows.column_names else pa.nulls(rows.num_rows, schema.field(n).type) for n in names]
+    return pa.table(columns, names=names)
+
+
+def _arrow_type(dtype: DType) -> pa.DataType:
+    from quality.arrow import TYPES
+
+    return TYPES[dtype]
+
+
 def _bound(contract: Contract, rows: pa.Table, write: Write) -> dict[str, list[Any]]:
     """Return the values of the columns that say which rows this write stands for."""
     return {"source_name": [write.source_name], **{name: rows[name].unique().to_pylist() for name in contract.partition_by}}
@@ -156,10 +226,14 @@ def _condition(bound: dict[str, list[Any]]) -> str:
     """Return the SQL of the rows that a write replaces."""
     parts = []
     for name, values in bound.items():
-        listed = ", ".join(text(str(value)) for value in values if value is not None)
+        listed = _listed([value for value in values if value is not None])
         known = f"{name} in ({listed})" if listed else "false"
         parts.append(f"({known} or {name} is null)" if None in values else known)
     return " and ".join(parts)
+
+
+def _listed(values: Sequence[Any]) -> str:
+    return ", ".join(text(str(value)) for value in values)
 
 
 def _content(log: DeltaTable, bound: dict[str, list[Any]]) -> pa.Table:
@@ -180,26 +254,17 @@ def _filter(bound: dict[str, list[Any]]) -> Any:
 
     condition = ds.scalar(True)
     for name, values in bound.items():
-        condition = condition & pc.field(name).isin(values)
+        known = pc.field(name).isin([value for value in values if value is not None])
+        condition = condition & (known | pc.field(name).is_null() if None in values else known)
     return condition
 
 
 def _differing_keys(old: pa.Table, rows: pa.Table) -> pa.Array:
     """Return the keys under which two sets of rows do not hold the same content."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     pair = ["source_key", "row_hash"]
     both = pa.concat_tables([side.select(pair).append_column("times", pa.repeat(n, side.num_rows)) for side, n in ((rows, 1), (old, -1))])
     counted = both.group_by(pair).aggregate([("times", "sum")])
-    import pyarrow.compute as pc
-
     return counted.filter(pc.not_equal(counted["times_sum"], 0))["source_key"].unique()
-
-
-def _recorded(log: DeltaTable, write: Write) -> Outcome:
-    """Return what an earlier run of this write committed, from the commit's own metrics."""
-    for commit in log.history(50):
-        said = json.loads(commit.get("userMetadata") or "{}")
-        if (said.get("source_name"), said.get("sequence")) == (write.source_name, write.sequence):
-            return Outcome(loaded=int(commit.get("operationMetrics", {}).get("num_added_rows", 0)), version=int(commit["version"]))
-    return Outcome(version=log.version())

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _DONE = ("ok", "warning")
-_STATUSES = (*_DONE, "failed")
+_STATUSES = (*_DONE, "failed", "held")
 _COMPACT_EVERY = 100
 _TRIES = 8
 
@@ -32,7 +32,8 @@ _TRIES = 8
 class LedgerRow:
     """What one step did to one batch in one table. `recorded_at` is an ISO instant, `reasons` and `detail` are JSON.
 
-    Of a batch that `failed`, rows may be held back: then the parts need not sum up to `rows_in`, but may not exceed it.
+    Of a batch that `failed` or is `held` for a decision, rows are kept back: then the parts need not sum up to `rows_in`, but may not
+    exceed it.
     """
 
     run_id: str
@@ -98,6 +99,18 @@ class FileRow:
     columns_json: str | None = None
 
 
+@dataclass(frozen=True)
+class Done:
+    """A delivery that was brought into a table: its number, the table's version and identifier after it, its rows' transaction time."""
+
+    table: str
+    batch_id: str
+    sequence: int
+    version: int | None
+    table_id: str | None
+    recorded_at: str
+
+
 class Ledger:
     """The three tables of a lake; they come into being with their first row."""
 
@@ -133,20 +146,50 @@ class Ledger:
 
         With a `sequence` it must be that delivery of the batch: a batch that is delivered again after another has to be loaded again.
         """
-        wanted = [("source_name", "=", source_name), ("batch_id", "=", batch_id), ("table_name", "=", table), ("status", "in", list(_DONE))]
-        numbers = [json.loads(row["detail"]).get("sequence") for row in self._select(wanted, ["detail"])]
-        return "done" if numbers and (sequence is None or sequence in numbers) else "absent"
+        return "done" if self.done(source_name, batch_id, table, sequence) is not None else "absent"
 
     def is_done(self, source_name: str, batch_id: str, table: str, sequence: int | None = None) -> bool:
         """Tell whether `batch_state` is `done`."""
         return self.batch_state(source_name, batch_id, table, sequence) == "done"
 
-    def _select(self, filters: list[tuple[str, str, Any]] | None, columns: list[str] | None = None) -> list[dict[str, Any]]:
+    def done(self, source_name: str, batch_id: str, table: str, sequence: int | None = None) -> Done | None:
+        """Return what the newest row says that brought a delivery into a table, None where none did."""
+        found = [row for row in self.deliveries_done(source_name, table) if row.batch_id == batch_id]
+        return next((row for row in reversed(found) if sequence is None or row.sequence == sequence), None)
+
+    def deliveries_done(self, source_name: str, table: str | None = None) -> list[Done]:
+        """Return the deliveries of a source that were brought into a table, or into any, in the order in which that was done."""
+        wanted = [("source_name", "=", source_name), ("step", "in", ["core", "mart"]), ("status", "in", list(_DONE))]
+        wanted += [("table_name", "=", table)] if table else []
+        rows = self._select(wanted, ["table_name", "batch_id", "delta_version", "recorded_at", "detail"])
+        found = []
+        for row in sorted(rows, key=lambda row: row["recorded_at"]):
+            detail = json.loads(row["detail"] or "{}")
+            told = (row["table_name"], row["batch_id"], int(detail.get("sequence", 0)), row["delta_version"])
+            at = detail.get("rows_recorded_at") or row["recorded_at"].isoformat(timespec="microseconds")
+            found.append(Done(*told, detail.get("table_id"), at))
+        return found
+
+    def has_row(self, row: LedgerRow) -> bool:
+        """Tell whether a delivery's row is there already, of this run or of another."""
+        wanted = [(name, "=", getattr(row, name)) for name in ("source_name", "batch_id", "table_name", "step", "status")]
+        number = json.loads(row.detail).get("sequence")
+        rows = self._select(wanted, ["detail", "delta_version"])
+        return any(r["delta_version"] == row.delta_version and json.loads(r["detail"]).get("sequence") == number for r in rows)
+
+    def has_links(self, contract: str, source_name: str, batch_id: str) -> bool:
+        """Tell whether the bridge has links of a batch for a table; a batch's links are appended in one commit."""
+        wanted = [("contract", "=", contract), ("source_name", "=", source_name), ("batch_id", "=", batch_id)]
+        return bool(self._select(wanted, ["batch_id"], ops.BRIDGE))
+
+    def _select(
+        self, filters: list[tuple[str, str, Any]] | None, columns: list[str] | None = None, contract: Contract = ops.LEDGER
+    ) -> list[dict[str, Any]]:
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
         try:
-            table = DeltaTable(self._store.uri(ops.LEDGER.path, "s3"), storage_options=self._store.storage_options() or None)
+            table = DeltaTable(self._store.uri(contract.path, "s3"), storage_options=self._store.storage_options() or None)
         except TableNotFoundError:
             return []
         # Not by delta-rs's QueryBuilder: it keeps Python's global lock while it reads, so the leases' heartbeats would stop.

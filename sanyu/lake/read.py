@@ -13,7 +13,7 @@ import contextlib
 import difflib
 import importlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
-    from sanyu.lake.facts import FactWriter
+    from sanyu.lake.commit import Account, Entities, Facts, Outcome, Write
     from sanyu.lake.write import DeltaWriter
+    from sanyu.lake.writer import TableWriter
+    from schemas.model import Contract
 
 LAYERS = ("raw", "core", "mart", "quarantine")
 CRS = "EPSG:4490"
@@ -83,17 +85,37 @@ class Lake:
         """What happened to each batch and file."""
         return Ledger(self.store)
 
+    def write(
+        self,
+        contract: Contract,
+        rows: Entities | Facts,
+        write: Write,
+        account: Account,
+        spark: Callable[[], SparkSession] | None = None,
+    ) -> Outcome:
+        """Bring rows into a core or mart table, once, and account for them in ledger and bridge: see `sanyu.lake.writer`."""
+        return self._table_writer(spark).write(contract, rows, write, account)
+
+    def recover(self, contract: Contract, write: Write) -> Outcome | None:
+        """Finish a write that an earlier run has committed, and return its outcome; None where it is not committed."""
+        return self._table_writer(None).recover(contract, write)
+
     def writer(self, spark: SparkSession) -> DeltaWriter:
-        """Return the writer of this lake's tables in a Spark session."""
+        """Return the engine that keeps raw rows and quarantine in a Spark session."""
         from sanyu.lake.write import DeltaWriter
 
         return DeltaWriter(spark, self.store)
 
-    def fact_writer(self) -> FactWriter:
-        """Return the writer of facts that this process holds as Arrow."""
-        from sanyu.lake.facts import FactWriter
+    def needs_spark(self, contract: Contract) -> bool:
+        """Tell whether facts can be written to a table by Spark only: it was made with deletion vectors."""
+        from sanyu.lake.log import TableLog
 
-        return FactWriter(self.store)
+        return TableLog(self.store, contract.path).has_deletion_vectors
+
+    def _table_writer(self, spark: Callable[[], SparkSession] | None) -> TableWriter:
+        from sanyu.lake.writer import TableWriter
+
+        return TableWriter(self.store, self.ledger, spark)
 
     def addresses(self) -> Any:
         """Return the `AddressEngine` over the lake's gazetteer, as `sanyu address build` made it last; SY-A073 where there is none."""

@@ -1,29 +1,31 @@
-"""The only code that writes Delta tables with Spark: raw appends, quarantine, bitemporal merges, fact overwrites.
+"""The engine that writes Delta tables with Spark: raw appends, quarantine, bitemporal merges, facts that Spark has made.
 
-Each write is idempotent per (source, delivery): it carries a Delta transaction (`txnAppId`, `txnVersion`) that is read back before the
-write, so a run that died after its commit is recognised by the next one, and it is made under the table's lease, which is checked last
-before the commit. The commit's `userMetadata` says which run, batch and contract version wrote it.
+Commits to core and mart tables are asked for by `sanyu.lake.writer`, which holds the table's lease, knows whether the write was made
+before, and tells the ledger. Each commit carries a Delta transaction and says in its `userMetadata` what it is.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 
 from delta.tables import DeltaTable
-from deltalake import DeltaTable as DeltaLog
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from quality.delta import constraints, table_properties
-from quality.spark import spark_schema
-from sanyu.lake.commit import TARGET_FILE_BYTES, Outcome, Write
+from quality.spark import comment, spark_schema
+from sanyu import crash
+from sanyu.lake.commit import TARGET_FILE_BYTES, Entities, Facts, Outcome, Seal, Write
+from sanyu.lake.evolve import Evolution
 from sanyu.lake.lease import Held, lease
+from sanyu.lake.log import TableLog, synced
 from sanyu.lake.store import Store
-from schemas.model import Contract
+from schemas.model import Contract, History
 from schemas.stamp import table_fields
-from transforms.stamp.versions import CORRECT, END, INSERT, IS_SHORTENED, REKEY, UNCHANGED, Instants, Known, decide, decided_by, merge_rows
+from transforms.stamp.versions import CORRECT, END, INSERT, IS_SHORTENED, REKEY, UNCHANGED, decide, decided_by, merge_rows
 
 BYTES_PER_ROW = 160  # of a stamped row in Parquet, measured on buildings of five corners; only steers the number of files
 MOST_KEYS = 500  # of a sparing write: they stand one by one in the condition of the commit
@@ -31,6 +33,16 @@ QUARANTINE_COLUMNS = (
     *("source_name", "batch_id", "run_id", "contract", "file_name", "row_number", "feature_id", "errors", "attributes", "geom"),
     *("recorded_at", "released_at", "release_note", "released_hash"),
 )
+
+
+@dataclass(frozen=True)
+class _Replaced:
+    """What a write of facts puts in place of what: `rows`, `count` of them, for those that `condition` takes (None: they are added)."""
+
+    rows: DataFrame
+    condition: str | None
+    count: int
+    closed: int = 0
 
 
 class DeltaWriter:
@@ -52,39 +64,43 @@ class DeltaWriter:
 
     def version(self, path: str) -> int | None:
         """Return the newest version of a table, None where there is no table."""
-        return int(self._log(path).version()) if self.exists(path) else None
-
-    def committed(self, path: str, write: Write) -> bool:
-        """Tell whether this write is already in the table's log."""
-        if not self.exists(path):
-            return False
-        return (self._log(path).transaction_version(write.app_id) or 0) >= write.sequence
-
-    def _log(self, path: str) -> DeltaLog:
-        """Return the table's log as read without Spark, which costs milliseconds."""
-        return DeltaLog(self._store.uri(path, scheme="s3"), storage_options=self._store.storage_options() or None)
+        return TableLog(self._store, path).version
 
     def append_raw(self, path: str, rows: DataFrame, write: Write) -> None:
-        """Write a batch's raw rows; a second call for the batch replaces them by themselves."""
-        self._once(path, rows, write, partition="batch_id")
+        """Write a batch's raw rows; a second call for the delivery does nothing, one for a later delivery of the batch replaces them."""
+        with self._once(path, write) as log:
+            if log is None or (self._committed(log, write) and self._has(log, "batch_id", write.batch_id)):
+                return
+            writer = rows.write.format("delta").options(**self._commit_options(write, self._note(write), log.restored))
+            if self._has(log, "batch_id", write.batch_id):
+                writer.mode("overwrite").option("replaceWhere", f"batch_id = '{write.batch_id}'").save(self.uri(path))
+            else:
+                writer.mode("append").partitionBy("batch_id").save(self.uri(path))
+        crash.point("raw.committed")
 
     def append_quarantine(self, path: str, rows: DataFrame, write: Write) -> None:
-        """Add rejected rows to a quarantine table."""
-        shaped = rows.withColumn("released_hash", F.lit(None).cast("string")).select(*QUARANTINE_COLUMNS)
-        self._once(path, shaped, write, partition=None)
+        """Add rejected rows to a quarantine table, once per delivery."""
+        with self._once(path, write) as log:
+            if log is None or self._committed(log, write):
+                return
+            shaped = rows.withColumn("released_hash", F.lit(None).cast("string")).select(*QUARANTINE_COLUMNS)
+            options = self._commit_options(write, self._note(write), log.restored)
+            # An older table lacks `released_hash`.
+            shaped.write.format("delta").options(**options).mode("append").option("mergeSchema", "true").save(self.uri(path))
+        crash.point("quarantine.committed")
 
     def mark_released(self, path: str, write: Write, released: DataFrame, check: str, note: str, recorded_at: str) -> None:
         """Note in a quarantine table which of the batch's rows, that failed only `check`, were taken in, when, why, and as what content.
 
         `released` has `file_name, row_number, row_hash`; the hash is what the gates know the accepted content by.
         """
-        only = f"forall(q.errors, e -> e.check = '{check}') and q.released_at is null and q.batch_id = '{write.batch_id}'"
+        only = f"forall(q.errors, e -> e.check = {_sql_text(check)}) and q.released_at is null and q.batch_id = {_sql_text(write.batch_id)}"
         noted: dict[str, str | Column] = {
             "released_at": F.lit(recorded_at).cast("timestamp"),
             "release_note": F.lit(note),
             "released_hash": F.col("r.row_hash"),
         }
-        with self._held(path, write) as held:
+        with lease(self._store, path, owner=write.run_id) as held:
             if "released_hash" not in self.read(path).columns:
                 self._spark.sql(f"ALTER TABLE delta.`{self.uri(path)}` ADD COLUMNS (released_hash string)")
             held.check()
@@ -92,80 +108,44 @@ class DeltaWriter:
                 DeltaTable.forPath(self._spark, self.uri(path))
                 .alias("q")
                 .merge(released.alias("r"), "q.file_name = r.file_name and q.row_number = r.row_number")
-                .whenMatchedUpdate(condition=F.expr(f"{only} and q.source_name = '{write.source_name}'"), set=noted)
+                .whenMatchedUpdate(condition=F.expr(f"{only} and q.source_name = {_sql_text(write.source_name)}"), set=noted)
                 .execute()
             )
 
-    def commit_entities(
-        self,
-        contract: Contract,
-        rows: DataFrame | None,
-        write: Write,
-        instants: Instants,
-        *,
-        full: bool,
-        count: int,
-        ended: DataFrame | None = None,
-        known: Known | None = None,
-    ) -> Outcome:
-        """Merge one version of each entity into a bitemporal table.
-
-        `rows` have all table fields, one row per `entity_id`; `count` is their number, and where it is 0 they may be None. `ended` (column
-        `stamp_id`) are open versions that a full snapshot no longer holds; it is asked for only if `full`. `known` saves another look at
-        the table, where it is of the version that is merged into and no row needs more than it holds.
-        """
-        with self._held(contract.path, write) as held:
-            if self.committed(contract.path, write):
-                return self._recorded(contract.path, write)
-            is_new = self.ensure(contract)
-            live = self.live(contract, write.source_name)
-            if rows is not None and (is_new or live.isEmpty()):
-                held.check()
-                self._append(contract, rows, write, count)
-                return Outcome(loaded=count, version=self.version(contract.path))
-            return self._merge(contract, rows if count else None, live, known, write, instants, ended if full else None, held, count)
-
-    def commit_facts(self, contract: Contract, rows: DataFrame, write: Write, *, count: int, sparing: bool = False) -> Outcome:
-        """Overwrite the batch's partitions of the source's own rows; equal content leaves the table as it is.
-
-        With `sparing` only the rows under keys whose content differs are written, where these are few: the others keep their batch.
-        """
-        with self._held(contract.path, write) as held:
-            if self.committed(contract.path, write):
-                return self._recorded(contract.path, write)
-            if self.ensure(contract):
-                held.check()
-                self._append(contract, rows, write, count)
-                return Outcome(loaded=count, version=self.version(contract.path))
-            bound = f"source_name = '{write.source_name}'"
-            for name in contract.partition_by:
-                values = [row[0] for row in rows.select(F.col(name).cast("string")).distinct().collect()]
-                listed = ", ".join("'" + str(v).replace("'", "''") + "'" for v in values if v is not None)
-                bound += f" and ({name} in ({listed})" + (f" or {name} is null)" if None in values else ")") if listed else ""
-            old = self.read(contract.path).where(bound)
-            if old.isEmpty():  # nothing to compare with and nothing to replace
-                held.check()
-                self._append(contract, rows, write, count)
-                return Outcome(loaded=count, version=self.version(contract.path))
-            if _digest(old) == _digest(rows):
-                return Outcome(unchanged=count, version=self.version(contract.path))
-            closed = old.join(rows.select("source_key"), "source_key", "left_anti").count()
-            keys = _differing_keys(old, rows) if sparing else None
-            written = count
-            if keys is not None:
-                bound += " and source_key in ({})".format(", ".join("'" + key.replace("'", "''") + "'" for key in keys))
-                rows = rows.where(F.col("source_key").isin(keys))
-                written = rows.count()
+    def commit_entities(self, contract: Contract, given: Entities, write: Write, held: Held, seal: Seal, restored: int) -> Outcome:
+        """Merge one version of each entity into a bitemporal table; a merge that would change nothing is not made."""
+        is_new = self.ensure(contract)
+        live = self.live(contract, write.source_name)
+        if given.rows is not None and (is_new or live.isEmpty()):
+            outcome = Outcome(loaded=given.count, unchanged=given.same, inserted=given.count)
             held.check()
-            (
-                self._laid_out(rows, written)
-                .write.format("delta")
-                .mode("overwrite")
-                .option("replaceWhere", bound)
-                .options(**self._commit_options(write))
-                .save(self.uri(contract.path))
-            )
-            return Outcome(loaded=written, unchanged=count - written, closed=closed, version=self.version(contract.path))
+            crash.point("write.ready")
+            self._append(contract, given.rows, given.count, self._commit_options(write, seal.metadata(outcome), restored))
+            return replace(outcome, version=self.version(contract.path))
+        return self._merge(contract, given, live, write, held, seal, restored)
+
+    def commit_facts(self, contract: Contract, facts: Facts, write: Write, held: Held, seal: Seal, restored: int) -> Outcome:
+        """Put the rows in the place of the source's own that they stand for; equal content leaves the table as it is."""
+        assert isinstance(facts.rows, DataFrame)
+        is_new = self.ensure(contract)
+        if is_new:
+            change: _Replaced | None = _Replaced(facts.rows, None, facts.count) if facts.count else None
+        elif contract.history is History.APPEND:
+            change = self._appended(contract, facts, write)
+        else:
+            change = self._replaced(contract, facts, write)
+        if change is None:
+            return Outcome(unchanged=facts.count, version=self.version(contract.path))
+        outcome = Outcome(change.count, facts.count - change.count, change.closed, inserted=change.count)
+        options = self._commit_options(write, seal.metadata(outcome), restored)
+        held.check()
+        crash.point("write.ready")
+        if change.condition is None:
+            self._append(contract, change.rows, change.count, options)
+        else:
+            writer = self._laid_out(change.rows, change.count).write.format("delta").mode("overwrite")
+            writer.option("replaceWhere", change.condition).options(**options).save(self.uri(contract.path))
+        return replace(outcome, version=self.version(contract.path))
 
     def live(self, contract: Contract, source_name: str) -> DataFrame:
         """Return the believed rows that a source has delivered to a table: every version that is not superseded."""
@@ -183,42 +163,58 @@ class DeltaWriter:
         builder.comment(contract.grain).execute()
         return True
 
-    def _merge(
-        self,
-        contract: Contract,
-        rows: DataFrame | None,
-        live: DataFrame,
-        known: Known | None,
-        write: Write,
-        instants: Instants,
-        ended: DataFrame | None,
-        held: Held,
-        count: int,
-    ) -> Outcome:
-        """Merge `rows` (`count` of them, None: there are none) and end what has `ended`; a merge that would change nothing is not made."""
+    def evolve(self, contract: Contract, change: Evolution) -> None:
+        """Bring a table to its contract: SY-L051 was raised before for what is no rule."""
+        table = f"delta.`{self.uri(contract.path)}`"
+        if change.widened:
+            rows = self.read(contract.path)
+            for name, _, new in change.widened:
+                rows = rows.withColumn(name, F.col(name).cast(new.value))
+            rows.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(self.uri(contract.path))
+        if change.added:
+            listed = ", ".join(f"`{f.name}` {f.dtype.value} COMMENT {_sql_text(comment(f))}" for f in change.added)
+            self._spark.sql(f"ALTER TABLE {table} ADD COLUMNS ({listed})")
+        if change.properties:
+            listed = ", ".join(f"{_sql_text(key)} = {_sql_text(value)}" for key, value in change.properties)
+            self._spark.sql(f"ALTER TABLE {table} SET TBLPROPERTIES ({listed})")
+
+    def _merge(self, contract: Contract, given: Entities, live: DataFrame, write: Write, held: Held, seal: Seal, restored: int) -> Outcome:
+        """Merge the given rows and end what has `ended`."""
         fields = tuple(f.name for f in table_fields(contract))
+        rows, count, known, instants = (given.rows if given.count else None), given.count, given.known, given.instants
         incoming = self._spark.createDataFrame([], live.schema) if rows is None else rows
         decided = None if known is None or known.at != self.version(contract.path) else decided_by(incoming, known, instants, count)
         if decided is None:
             decided = decide(incoming, live, instants, count).localCheckpoint()
         counted = decided.groupBy("decision", F.expr(IS_SHORTENED).alias("is_shortened")).count().collect() if rows is not None else []
         counts = {d: sum(row["count"] for row in counted if row["decision"] == d) for d in (END, CORRECT, INSERT, UNCHANGED, REKEY)}
-        closed = ended.count() if ended is not None else 0
+        shortened = sum(row["count"] for row in counted if row["is_shortened"])
+        closed = given.ended.count() if given.ended is not None else 0
         loaded = counts[END] + counts[CORRECT] + counts[INSERT]
+        outcome = Outcome(
+            loaded=loaded,
+            unchanged=given.same + counts[UNCHANGED] + counts[REKEY],
+            closed=closed,
+            inserted=loaded + shortened,
+            ended=counts[END] - shortened + closed,
+            superseded=counts[CORRECT] + shortened,
+            rekeyed=counts[REKEY],
+        )
         if loaded or closed or counts[REKEY]:
-            cut = live if any(row["is_shortened"] for row in counted) else None
+            changes = merge_rows(incoming, live if shortened else None, decided, fields, instants, ended=given.ended)
             held.check()
-            self._execute_merge(contract, merge_rows(incoming, cut, decided, fields, instants, ended=ended), write, fields)
-        return Outcome(loaded, counts[UNCHANGED] + counts[REKEY], closed, self.version(contract.path))
+            crash.point("write.ready")
+            self._execute_merge(contract, changes, fields, self._commit_options(write, seal.metadata(outcome), restored))
+        return replace(outcome, version=self.version(contract.path))
 
-    def _execute_merge(self, contract: Contract, changes: DataFrame, write: Write, fields: tuple[str, ...]) -> None:
+    def _execute_merge(self, contract: Contract, changes: DataFrame, fields: tuple[str, ...], options: dict[str, str]) -> None:
         touched: dict[str, str | Column] = {
             "valid_to_at": "coalesce(c.valid_to_at, t.valid_to_at)",
             "closed_at": "coalesce(c.closed_at, t.closed_at)",
             "superseded_at": "c.superseded_at",
             "source_key": "coalesce(c.source_key, t.source_key)",
         }
-        with self._session_options(write):
+        with self._session_options(options):
             (
                 DeltaTable.forPath(self._spark, self.uri(contract.path))
                 .alias("t")
@@ -228,10 +224,44 @@ class DeltaWriter:
                 .execute()
             )
 
-    def _append(self, contract: Contract, rows: DataFrame, write: Write, count: int) -> None:
-        self._laid_out(rows, count).write.format("delta").mode("append").options(**self._commit_options(write)).save(
-            self.uri(contract.path)
-        )
+    def _replaced(self, contract: Contract, facts: Facts, write: Write) -> _Replaced | None:
+        """Return the write of facts that replace the source's own rows, None where the table holds the same."""
+        rows, count = facts.rows, facts.count
+        assert isinstance(rows, DataFrame)
+        bound = f"source_name = {_sql_text(write.source_name)}"
+        if facts.keys is not None:
+            bound += f" and source_key in ({_listed(facts.keys.to_pylist())})"
+        else:
+            for name in contract.partition_by:
+                values = [row[0] for row in rows.select(F.col(name).cast("string")).distinct().collect()]
+                bound += f" and {_among(name, values)}"
+        old = self.read(contract.path).where(bound)
+        if old.isEmpty():  # nothing to compare with and nothing to replace
+            return _Replaced(rows, None, count) if count else None
+        if _digest(old) == _digest(rows):
+            return None
+        closed = old.join(rows.select("source_key"), "source_key", "left_anti").count()
+        if facts.limit is not None and closed >= facts.limit.least:
+            facts.limit.check(contract.name, closed, old.count())
+        keys = _differing_keys(old, rows) if facts.sparing else None
+        if keys is None:
+            return _Replaced(rows, bound, count, closed)
+        fresh = rows.where(F.col("source_key").isin(keys))
+        return _Replaced(fresh, f"{bound} and source_key in ({_listed(keys)})", fresh.count(), closed)
+
+    def _appended(self, contract: Contract, facts: Facts, write: Write) -> _Replaced | None:
+        """Return the write of rows that are added once per batch; a batch that is written again stands for its own rows only."""
+        assert isinstance(facts.rows, DataFrame)
+        if write.release:  # rows of the batch that were in quarantine until now: the others of it stay
+            return _Replaced(facts.rows, None, facts.count) if facts.count else None
+        bound = f"source_name = {_sql_text(write.source_name)} and {_among('batch_id', [write.batch_id, *write.replaces])}"
+        old = self.read(contract.path).where(bound)
+        if old.isEmpty():
+            return _Replaced(facts.rows, None, facts.count) if facts.count else None
+        return None if _digest(old) == _digest(facts.rows) else _Replaced(facts.rows, bound, facts.count)
+
+    def _append(self, contract: Contract, rows: DataFrame, count: int, options: dict[str, str]) -> None:
+        self._laid_out(rows, count).write.format("delta").mode("append").options(**options).save(self.uri(contract.path))
 
     def _laid_out(self, rows: DataFrame, count: int) -> DataFrame:
         """Order rows by the Hilbert key into files near the target size, so that a window touches few of them."""
@@ -240,55 +270,62 @@ class DeltaWriter:
             return rows.coalesce(1).sortWithinPartitions("cell")
         return rows.repartitionByRange(files, "cell").sortWithinPartitions("cell")
 
-    def _once(self, path: str, rows: DataFrame, write: Write, *, partition: str | None) -> None:
-        with self._held(path, write) as held:
-            if self.committed(path, write):
-                return
-            held.check()
-            writer = rows.write.format("delta").options(**self._commit_options(write))
-            if partition is not None and self._has(path, partition, write.batch_id):
-                writer.mode("overwrite").option("replaceWhere", f"{partition} = '{write.batch_id}'").save(self.uri(path))
-            elif partition is not None:
-                writer.mode("append").partitionBy(partition).save(self.uri(path))
-            else:
-                writer.mode("append").option("mergeSchema", "true").save(self.uri(path))  # an older table lacks `released_hash`
-
-    def _has(self, path: str, partition: str, value: str) -> bool:
-        """Tell whether a table has files of one partition, from its log; replacing what isn't there would cost a delete's plan."""
-        return self.exists(path) and bool(self._log(path).file_uris(file_pruning_predicate=[(partition, "=", value)]))
-
-    def _recorded(self, path: str, write: Write) -> Outcome:
-        """Return what an earlier run of this write committed, from the commit's own metrics."""
-        for row in DeltaTable.forPath(self._spark, self.uri(path)).history(50).collect():
-            if row["userMetadata"] and json.loads(row["userMetadata"]).get("sequence") == write.sequence:
-                metrics = row["operationMetrics"] or {}
-                loaded = int(metrics.get("numTargetRowsInserted", metrics.get("numOutputRows", 0)))
-                return Outcome(loaded=loaded, version=int(row["version"]))
-        return Outcome(version=self.version(path))
-
     @contextmanager
-    def _held(self, path: str, write: Write) -> Iterator[Held]:
+    def _once(self, path: str, write: Write) -> Iterator[TableLog | None]:
+        """Hold a table's lease for one commit and make that durable; yields the log as it is before."""
         with lease(self._store, path, owner=write.run_id) as held:
-            yield held
+            log = TableLog(self._store, path)
+            before = log.version
+            held.check()
+            yield log
+            after = self.version(path)
+            if after is not None and after != before:
+                synced(self._store, path, after)
 
-    def _commit_options(self, write: Write) -> dict[str, str]:
-        return {"txnAppId": write.app_id, "txnVersion": str(write.sequence), "userMetadata": write.metadata}
+    def _committed(self, log: TableLog, write: Write) -> bool:
+        return log.transaction(write.app_id(log.restored)) >= write.sequence
+
+    def _has(self, log: TableLog, partition: str, value: str) -> bool:
+        """Tell whether a table has files of one partition, from its log; replacing what isn't there would cost a delete's plan."""
+        return log.exists and bool(log.table.file_uris(file_pruning_predicate=[(partition, "=", value)]))
+
+    def _note(self, write: Write) -> str:
+        return json.dumps(asdict(write), sort_keys=True)
+
+    def _commit_options(self, write: Write, metadata: str, restored: int) -> dict[str, str]:
+        return {"txnAppId": write.app_id(restored), "txnVersion": str(write.sequence), "userMetadata": metadata}
 
     @contextmanager
-    def _session_options(self, write: Write) -> Iterator[None]:
+    def _session_options(self, options: dict[str, str]) -> Iterator[None]:
         """Give a MERGE, which takes no writer options, its transaction and metadata by the session's configuration."""
-        options = {
-            "spark.databricks.delta.write.txnAppId": write.app_id,
-            "spark.databricks.delta.write.txnVersion": str(write.sequence),
-            "spark.databricks.delta.commitInfo.userMetadata": write.metadata,
+        names = {
+            "txnAppId": "spark.databricks.delta.write.txnAppId",
+            "txnVersion": "spark.databricks.delta.write.txnVersion",
+            "userMetadata": "spark.databricks.delta.commitInfo.userMetadata",
         }
         for key, value in options.items():
-            self._spark.conf.set(key, value)
+            self._spark.conf.set(names[key], value)
         try:
             yield
         finally:
-            for key in options:
-                self._spark.conf.unset(key)
+            for name in names.values():
+                self._spark.conf.unset(name)
+
+
+def _among(name: str, values: Sequence[str | None]) -> str:
+    """Return the condition that a column has one of these values; of no values nothing is taken."""
+    listed = _listed([value for value in values if value is not None])
+    known = f"{name} in ({listed})" if listed else "false"
+    return f"({known} or {name} is null)" if None in values else known
+
+
+def _listed(values: Sequence[str]) -> str:
+    return ", ".join(_sql_text(str(value)) for value in values)
+
+
+def _sql_text(value: str) -> str:
+    """Return a literal of Spark's SQL, in which a backslash is an escape."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _digest(rows: DataFrame) -> tuple[int, int]:

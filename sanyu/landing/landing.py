@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
+from sanyu import crash
 from sanyu.lake.deliveries import deliveries
 from sanyu.lake.store import LocalStore, Store
 from sanyu.landing.incoming import Fingerprint, Incoming, fingerprint_files, forget_hashes, keep_hashes, read_options, readers_digest
@@ -29,7 +30,7 @@ from schemas.messages import SanyuError, render
 from schemas.model import Contract
 from schemas.source import Source
 
-__all__ = ["Fingerprint", "Landed", "fingerprint", "land", "landed_batch", "read_options"]
+__all__ = ["Fingerprint", "Landed", "fingerprint", "land", "landed_batch", "landed_source", "read_options"]
 
 _CHUNK = 1 << 20
 _WORKERS = min(2, os.cpu_count() or 1)  # each parser may take gigabytes
@@ -58,7 +59,14 @@ def land(
     else:
         found, files, is_known = _land_files(store, source, data_root, contracts, progress)
     if not is_known:
-        manifest = {"source": source.name, "batch_id": found.batch_id, "edition_at": found.edition_at, "files": [asdict(f) for f in files]}
+        manifest = {
+            "source": source.name,
+            "batch_id": found.batch_id,
+            "edition_at": found.edition_at,
+            "files": [asdict(f) for f in files],
+            "definition": source.model_dump(mode="json", exclude_unset=True),
+        }
+        crash.point("land.copied")
         store.put(f"landing/{source.name}/{found.batch_id}/manifest.json", json.dumps(manifest, ensure_ascii=False, indent=1).encode())
         clean(store)
     keep_hashes(store, source, found)
@@ -109,13 +117,22 @@ def _land_files(
             raise
 
 
-def landed_batch(store: Store, source: Source, batch_id: str) -> Landed:
+def landed_batch(store: Store, source_name: str, batch_id: str) -> Landed:
     """Return a batch that landed before, from its manifest; raises SanyuError SY-L036 where there is none."""
-    folder = f"landing/{source.name}/{batch_id}"
+    folder = f"landing/{source_name}/{batch_id}"
     files, manifest = complete(store, folder), store.get(f"{folder}/manifest.json")
     if files is None or manifest is None:
-        raise SanyuError("SY-L036", source=source.name, batch=batch_id)
-    return Landed(source.name, batch_id, json.loads(manifest)["edition_at"], tuple(files), False, (), store.uri)
+        raise SanyuError("SY-L036", source=source_name, batch=batch_id)
+    return Landed(source_name, batch_id, json.loads(manifest)["edition_at"], tuple(files), False, (), store.uri)
+
+
+def landed_source(store: Store, source_name: str, batch_id: str) -> Source | None:
+    """Return the definition that a batch was landed with, None where its manifest has none that holds today."""
+    try:
+        kept = json.loads(store.get(f"landing/{source_name}/{batch_id}/manifest.json") or b"{}").get("definition")
+        return None if kept is None else Source.model_validate(kept)
+    except ValueError:  # pydantic's is one, too
+        return None
 
 
 def _landed(store: Store, folder: str, file: Incoming, source: Source, progress: Progress) -> LandedFile:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jobs.context import Loading
 from jobs.loading import load
-from jobs.loading.load import Loading
 from sanyu.coords import transform
 from sanyu.lake import Lake
 from sanyu.readers import fetch

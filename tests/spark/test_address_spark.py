@@ -13,7 +13,7 @@ from deltalake import write_deltalake
 
 import sanyu
 from jobs import gazetteer, geocode
-from jobs.loading.load import Loading
+from jobs.context import Loading
 from quality.arrow import arrow_schema
 from sanyu.address import spark as columns
 from sanyu.address.batch import matched_table

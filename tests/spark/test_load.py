@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import sanyu
+from jobs.context import Loading
 from jobs.loading import load
-from jobs.loading.load import Loading
 from jobs.loading.quarantine import listed, release_rows
 from jobs.loading.report import SourceReport
 from jobs.loading.run import load_all

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 import shapely
 
-from jobs.loading.load import Loading
+from jobs.context import Loading
 from jobs.mining.analysis import Analysis, MineReport, run
 from jobs.mining.chain import run as run_chain
 from jobs.mining.since import PATTERN

@@ -14,7 +14,7 @@ import shapely
 from deltalake import DeltaTable, write_deltalake
 
 from jobs import marts
-from jobs.loading.load import Loading
+from jobs.context import Loading
 from jobs.publish import published
 from quality.arrow import arrow_schema
 from sanyu.lake import Lake

@@ -14,7 +14,7 @@ from deltalake import write_deltalake
 
 import sanyu
 from jobs import gazetteer, geocode
-from jobs.loading.load import Loading
+from jobs.context import Loading
 from quality.arrow import arrow_schema
 from sanyu.address import engine as engine_module
 from schemas.model import SpaceStamp

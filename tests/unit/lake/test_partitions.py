@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from jobs.loading.load import Loading
+from jobs.context import Loading
 from jobs.loading.partitions import changed
 from quality.arrow import arrow_schema
 from sanyu.lake import Lake
