@@ -254,7 +254,8 @@ def _filter(bound: dict[str, list[Any]]) -> Any:
 
     condition = ds.scalar(True)
     for name, values in bound.items():
-        known = pc.field(name).isin([value for value in values if value is not None])
+        listed = [value for value in values if value is not None]
+        known = pc.field(name).isin(listed) if listed else ds.scalar(False)
         condition = condition & (known | pc.field(name).is_null() if None in values else known)
     return condition
 

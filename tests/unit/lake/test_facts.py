@@ -18,8 +18,8 @@ from deltalake.exceptions import DeltaError
 from jobs.results import stamped
 from sanyu.lake import Lake
 from sanyu.lake.changes import changed_rows
-from sanyu.lake.commit import Outcome, Parts, Write
-from sanyu.lake.facts import FactWriter
+from sanyu.lake.commit import Account, Facts, Outcome, Parts, Write
+from schemas.messages import SanyuError
 from schemas.registry import find_contract
 
 CONTRACT = find_contract("mart.mining__global_statistic")
@@ -40,8 +40,15 @@ def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path)
 
 
+def put(lake: Lake, given: pa.Table | Parts, as_write: Write, **more: Any) -> Outcome:
+    """Write, and return what is told to a caller: what became of the rows given, and the version."""
+    account = Account("mine", NOW, given.num_rows)
+    found = lake.write(CONTRACT, Facts(given, given.num_rows, **more), as_write, account)
+    return Outcome(found.loaded, found.unchanged, found.closed, found.version)
+
+
 def commit(lake: Lake, values: list[float], sequence: int = 1, source: str = "mine_moran_1", **more: Any) -> Outcome:
-    return lake.fact_writer().commit(CONTRACT, rows(values, sequence, source), write(sequence, source), **more)
+    return put(lake, rows(values, sequence, source), write(sequence, source), **more)
 
 
 def content(lake: Lake) -> list[tuple[Any, ...]]:
@@ -83,7 +90,7 @@ def test_rows_for_some_keys_leave_those_under_others(lake: Lake, most: int, monk
     assert outcome == Outcome(1, 1, 1, before + 1)
     assert [(key, value) for source, key, value, _ in content(lake) if source == "mine_moran_1"] == [("k0", 1.0), ("k1", 2.5), ("k2", 3.0)]
     assert [value for source, _, value, _ in content(lake) if source == "mine_moran_2"] == [7.0] * 3
-    fresh = lake.fact_writer().commit(CONTRACT, rows([0.0] * 3 + [9.0], 3).slice(3), write(3), keys=pa.array(["k3"]))
+    fresh = put(lake, rows([0.0] * 3 + [9.0], 3).slice(3), write(3), keys=pa.array(["k3"]))
     assert fresh == Outcome(1, 0, 0, before + 2)
     assert lake.table(CONTRACT.name).count(where="source_name = 'mine_moran_1'") == 4
 
@@ -93,13 +100,10 @@ def test_parts_are_written_as_they_are_made_and_compared_where_the_source_has_ro
         table = rows(values, sequence)
         return Parts(table.schema, len(values), lambda: (table.slice(at, 2) for at in range(0, len(values), 2)))
 
-    def put(values: list[float], sequence: int) -> Outcome:
-        return lake.fact_writer().commit(CONTRACT, parts(values, sequence), write(sequence))
-
-    first = put([1.0, 2.0, 3.0], 1)
+    first = put(lake, parts([1.0, 2.0, 3.0], 1), write(1))
     assert (first.loaded, [value for _, _, value, _ in content(lake)]) == (3, [1.0, 2.0, 3.0])
-    assert put([1.0, 2.0, 3.0], 2) == Outcome(unchanged=3, version=first.version)
-    assert (put([1.0, 2.5], 3).closed, [value for _, _, value, _ in content(lake)]) == (1, [1.0, 2.5])
+    assert put(lake, parts([1.0, 2.0, 3.0], 2), write(2)) == Outcome(unchanged=3, version=first.version)
+    assert (put(lake, parts([1.0, 2.5], 3), write(3)).closed, [value for _, _, value, _ in content(lake)]) == (1, [1.0, 2.5])
 
 
 def test_rows_that_are_stamped_in_parts_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +122,7 @@ def test_a_part_that_can_t_be_made_leaves_the_table_as_it_was(lake: Lake) -> Non
         raise ValueError("the second part")
 
     with pytest.raises(Exception, match="the second part"):
-        lake.fact_writer().commit(CONTRACT, Parts(rows([1.0]).schema, 2, make), write())
+        put(lake, Parts(rows([1.0]).schema, 2, make), write())
     assert (lake.table(CONTRACT.name).version, len(content(lake))) == (before, 1)
     assert commit(lake, [1.0, 2.0]).loaded == 2
 
@@ -153,7 +157,7 @@ def test_the_table_is_as_its_contract_says_and_readable_by_others(lake: Lake) ->
     cut = rows([1.0], 3)
     broken = cut.set_column(cut.column_names.index("entity_id"), "entity_id", pa.nulls(1, pa.string()))
     with pytest.raises(DeltaError, match="entity_id"):
-        lake.fact_writer().commit(CONTRACT, broken, write(3))
+        put(lake, broken, write(3))
 
 
 def test_a_creation_that_died_before_its_constraint_is_finished(lake: Lake) -> None:
@@ -165,7 +169,9 @@ def test_a_creation_that_died_before_its_constraint_is_finished(lake: Lake) -> N
 
 def test_a_table_with_deletion_vectors_is_left_to_spark(lake: Lake) -> None:
     write_deltalake(f"{lake.url}/{CONTRACT.path}", rows([1.0]), configuration={"delta.enableDeletionVectors": "true"})
-    assert not FactWriter(lake.store).takes(CONTRACT)
+    assert lake.needs_spark(CONTRACT)
+    with pytest.raises(SanyuError, match="SY-L054"):
+        commit(lake, [1.0])
 
 
 def test_rows_are_stamped(lake: Lake) -> None:
