@@ -11,7 +11,7 @@ from schemas.messages import catalogue
 
 def test_each_code_is_used_and_each_used_code_is_in_the_catalogue():
     readers = Path(sanyu.readers.__file__).parent
-    source = "".join(path.read_text("utf-8") for path in (*readers.glob("*.py"), readers.parent / "lake/queried.py"))
+    source = "".join(path.read_text("utf-8") for path in (*readers.glob("*.py"), readers.parent / "landing/queried.py"))
     used = set(re.findall(r"SY-R\d{3}", source))
     known = {code for code in catalogue() if code.startswith("SY-R")}
     assert used == known
