@@ -11,7 +11,7 @@ import typer
 
 from cli import address as addresses
 from cli import mine as mining
-from cli import show
+from cli import repair, show
 from jobs.context import Context
 from schemas.messages import SanyuError
 
@@ -309,6 +309,7 @@ def docs(ctx: typer.Context, check: Annotated[bool, typer.Option(help="Only tell
 
 mining.add_to(app)
 addresses.add_to(app)
+repair.add_to(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -59,7 +59,7 @@ def run(lake: Lake, *, progress: Callable[[str], None] = lambda text: None, forc
         raise SanyuError("SY-A084", known=", ".join(TABLES))
     versions = {name: lake.table(name).version for name in sources}
     index_id = hashlib.sha256(f"{FORM}{sorted(versions.items())}".encode()).hexdigest()[:16]
-    before = lakeindex.current(lake.store)
+    before = lakeindex.last(lake.store)
     if before is not None and before.index_id == index_id and not force:
         return GazetteerReport(index_id, "unchanged", before.rows, len(before.shards), 0, _since(started))
     progress("gazetteer: tables")

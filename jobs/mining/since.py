@@ -73,6 +73,15 @@ def keep(lake: Lake, name: str, batch_id: str, kept: pa.Table | None) -> None:
         lake.store.put(kept_key(name, batch_id), out.getvalue())
 
 
+def _kept(lake: Lake, name: str, batch_id: str) -> pa.Table | None:
+    """Return what a run has left; None where it left nothing, or the file is damaged."""
+    left = lake.store.get(kept_key(name, batch_id))
+    try:
+        return pq.read_table(io.BytesIO(left)) if left else None
+    except pa.ArrowException:
+        return None
+
+
 def forget_others(lake: Lake, name: str, batch_id: str) -> None:
     """Remove what earlier runs left."""
     for key in lake.store.keys(f"mining/{name}"):
@@ -140,8 +149,7 @@ def updated(
     if bounds is None:
         return "the table has no bounds, or no rows"
     count, extent, period = bounds
-    left = lake.store.get(kept_key(name, last.batch_id))
-    kept = pq.read_table(io.BytesIO(left)) if left else None
+    kept = _kept(lake, name, last.batch_id)
     if tool.grain == "rows" and asked.get("time", OBSERVED_AT.name) not in KEPT_TIMES:
         return f"the result does not keep {asked['time']}, of which its patterns tell the period"
     if tool.grain == "rows" and any(map(lake.needs_spark, (contract, find_contract(PATTERN)))):

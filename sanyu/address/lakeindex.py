@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sanyu.address.engine import AddressEngine
 from sanyu.lake import Lake
+from sanyu.lake.records import recall, record
 from sanyu.lake.store import LocalStore, Store, open_store
 from sanyu.settings import Settings
 from schemas.messages import SanyuError
@@ -39,9 +40,13 @@ class IndexInfo(Frozen):
 
 
 def current(store: Store) -> IndexInfo | None:
-    """Return the index in use, None where the lake has none."""
-    text = store.get(POINTER)
-    return None if text is None else IndexInfo.model_validate_json(text)
+    """Return the index in use, None where the lake has none; SY-L060 where the pointer to it is damaged."""
+    return record(store, POINTER, IndexInfo.model_validate, "sanyu address build")
+
+
+def last(store: Store) -> IndexInfo | None:
+    """Return the index in use, for who builds the next one: without a pointer, or with a damaged one, it is built from scratch."""
+    return recall(store, POINTER, IndexInfo.model_validate)
 
 
 def index_folder(store: Store, index_id: str) -> Path:
@@ -86,7 +91,7 @@ def publish(store: Store, built: Path, info: IndexInfo) -> None:
     else:
         for path in sorted(p for p in built.rglob("*") if p.is_file()):
             store.upload(path, f"{key}/{path.relative_to(built).as_posix()}")
-    before = current(store)
+    before = last(store)
     store.put(POINTER, info.model_dump_json(indent=1).encode())
     kept = {info.index_id} | ({before.index_id} if before else set())
     for name in store.folders(ROOT):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -86,23 +87,34 @@ def index_state(path: Path) -> tuple[int, ...]:
 
 def append_alias(path: Path, alias: Alias) -> None:
     """Add one line to the aliases; writers of several processes take turns."""
-    with (path / "aliases.jsonl").open("a", encoding="utf-8") as file:
+    line = json.dumps(alias._asdict(), ensure_ascii=False, default=str) + "\n"
+    with (path / "aliases.jsonl").open("a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # freed when the file is closed
-        file.write(json.dumps(alias._asdict(), ensure_ascii=False, default=str) + "\n")
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - 1))
+        if end and file.read() != b"\n":  # a crash has cut off the last line
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+        file.write(line.encode())
 
 
 def read_aliases(path: Path) -> list[Alias]:
-    """Return the aliases kept beside an index."""
+    """Return the aliases kept beside an index; SY-A008 names a line that is none. A last line that a crash has cut off is none yet."""
     file = path / "aliases.jsonl"
     if not file.exists():
         return []
     with file.open(encoding="utf-8") as lines:
         fcntl.flock(lines, fcntl.LOCK_SH)
         text = lines.read()
-    out = []
-    for line in text.splitlines():
+    *whole, _ = text.split("\n")
+    return [_alias(file, number, line) for number, line in enumerate(whole, start=1)]
+
+
+def _alias(file: Path, number: int, line: str) -> Alias:
+    try:
         entry = json.loads(line)
         for field in ("valid_from", "valid_to"):
             entry[field] = date.fromisoformat(entry[field]) if entry[field] else None
-        out.append(Alias(**entry))
-    return out
+        return Alias(**entry)
+    except (ValueError, TypeError, KeyError) as error:
+        raise SanyuError("SY-A008", path=str(file), line=number, detail=str(error)) from error

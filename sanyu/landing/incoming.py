@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import sanyu.readers
+from sanyu.lake.records import recall
 from sanyu.lake.store import Store
 from sanyu.readers import FORMATS, Limits, ReadOptions, detect_format
 from sanyu.readers.archive import shapefile_siblings
@@ -62,7 +63,7 @@ def fingerprint_files(store: Store, source: Source, data_root: Path, contracts: 
     The hex is a digest over the files' content, the source definition and the contract versions. A batch that the lake holds under this
     digest keeps its id and edition, whatever the files' modification times are by now.
     """
-    known = json.loads(store.get(hashes_key(source)) or b"{}")
+    known = remembered(store, source)
     hashes: dict[str, tuple[int, int, str]] = {}
     files = tuple(_incoming(path, data_root, known, hashes) for path in _resolved(source, data_root))
     newest = max(path.stat().st_mtime_ns for f in files for _, path in f.members)
@@ -82,11 +83,24 @@ def identified(
     content = json.dumps([sorted(f.sha256 for f in files), source.fingerprint, versions], sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()[:12]
     for folder in store.folders(f"landing/{source.name}"):
-        manifest = store.get(f"landing/{source.name}/{folder}/manifest.json") if folder.endswith(digest) else None
-        if manifest is not None:
-            return Fingerprint(folder, json.loads(manifest)["edition_at"], files, hashes)
+        known = edition_of(store, f"landing/{source.name}/{folder}") if folder.endswith(digest) else None
+        if known is not None:
+            return Fingerprint(folder, known, files, hashes)
     edition = _edition(source, newest)
     return Fingerprint(f"{edition:%Y%m%d}-{digest}", edition.isoformat(timespec="microseconds"), files, hashes)
+
+
+def edition_of(store: Store, folder: str) -> str | None:
+    """Return the edition time of the batch in a folder, as its manifest says; None without one, or with one that has to be written anew."""
+    return recall(store, f"{folder}/manifest.json", lambda manifest: str(manifest["edition_at"]))
+
+
+def remembered(store: Store, source: Source) -> dict[str, tuple[int, int, str]]:
+    """Return the hashes of the last run by name: size, modification time in ns, SHA-256. Nothing where they are lost or damaged."""
+    return (
+        recall(store, hashes_key(source), lambda said: {name: (int(size), int(at), str(sha)) for name, (size, at, sha) in said.items()})
+        or {}
+    )
 
 
 def forget_hashes(store: Store, source: Source) -> None:
@@ -148,7 +162,7 @@ def _resolved(source: Source, data_root: Path) -> list[Path]:
     return list(found)
 
 
-def _incoming(path: Path, root: Path, known: Mapping[str, Sequence[object]], hashes: dict[str, tuple[int, int, str]]) -> Incoming:
+def _incoming(path: Path, root: Path, known: Mapping[str, tuple[int, int, str]], hashes: dict[str, tuple[int, int, str]]) -> Incoming:
     if path.is_dir():
         paths = sorted(p for p in path.rglob("*") if p.is_file())
     elif path.suffix.lower() == ".shp":
@@ -162,8 +176,8 @@ def _incoming(path: Path, root: Path, known: Mapping[str, Sequence[object]], has
         stat = member.stat()
         size += stat.st_size
         before = known.get(name)
-        same = before is not None and list(before[:2]) == [stat.st_size, stat.st_mtime_ns]
-        sha = str(before[2]) if before is not None and same else _sha256(member)
+        same = before is not None and before[:2] == (stat.st_size, stat.st_mtime_ns)
+        sha = before[2] if before is not None and same else _sha256(member)
         digests.append((name, sha))
         if time.time_ns() - stat.st_mtime_ns > _SETTLED_NS:
             hashes[name] = (stat.st_size, stat.st_mtime_ns, sha)

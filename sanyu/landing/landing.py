@@ -19,10 +19,11 @@ from pathlib import Path
 
 from sanyu import crash
 from sanyu.lake.deliveries import deliveries
+from sanyu.lake.records import recall, record
 from sanyu.lake.store import LocalStore, Store
 from sanyu.landing.incoming import Fingerprint, Incoming, fingerprint_files, forget_hashes, keep_hashes, read_options, readers_digest
 from sanyu.landing.manifest import Landed, LandedFile, drift
-from sanyu.landing.parsed import PARSED, clean, complete, publish, reused, staged
+from sanyu.landing.parsed import PARSED, clean, complete, files_of, publish, reused, staged
 from sanyu.landing.queried import fingerprint_rows, land_rows
 from sanyu.readers import Parsed, ReadOptions, parse
 from sanyu.settings import Settings
@@ -118,12 +119,13 @@ def _land_files(
 
 
 def landed_batch(store: Store, source_name: str, batch_id: str) -> Landed:
-    """Return a batch that landed before, from its manifest; raises SanyuError SY-L036 where there is none."""
+    """Return a batch that landed before, from its manifest; raises SanyuError SY-L036 where there is none, SY-L060 where it is damaged."""
     folder = f"landing/{source_name}/{batch_id}"
-    files, manifest = complete(store, folder), store.get(f"{folder}/manifest.json")
-    if files is None or manifest is None:
+    edition_at = record(store, f"{folder}/manifest.json", lambda manifest: str(manifest["edition_at"]), f"sanyu run {source_name}")
+    files = complete(store, folder)
+    if files is None or edition_at is None:
         raise SanyuError("SY-L036", source=source_name, batch=batch_id)
-    return Landed(source_name, batch_id, json.loads(manifest)["edition_at"], tuple(files), False, (), store.uri)
+    return Landed(source_name, batch_id, edition_at, tuple(files), False, (), store.uri)
 
 
 def landed_source(store: Store, source_name: str, batch_id: str) -> Source | None:
@@ -206,8 +208,8 @@ def _drift(store: Store, source: Source, batch_id: str, files: list[LandedFile])
     earlier = deliveries(store, source.name)
     if batch_id in earlier:
         earlier = earlier[: len(earlier) - 1 - earlier[::-1].index(batch_id)]
-    text = store.get(f"landing/{source.name}/{earlier[-1]}/manifest.json") if earlier and not source.read.open_schema else None
-    if text is None:
+    key = f"landing/{source.name}/{earlier[-1]}/manifest.json" if earlier and not source.read.open_schema else None
+    before = recall(store, key, files_of) if key else None
+    if before is None:
         return ()
-    before = [LandedFile.from_dict(f) for f in json.loads(text)["files"]]
     return tuple(render(code, {"source": source.name, **params}) for code, params in drift(before, files))

@@ -13,7 +13,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from sanyu.lake.records import recall
 from sanyu.lake.store import LocalStore, Store
 from sanyu.landing.manifest import LandedFile
 from sanyu.readers import Parsed
@@ -39,12 +41,16 @@ def staged(store: Store) -> Iterator[Path]:
 
 
 def reused(store: Store, key: str) -> Parsed | None:
-    """Return the record of parts that are there, marked as used now; None where there are none."""
-    record = store.get(f"{key}/{RECORD}")
-    if record is None:
+    """Return the record of parts that are there, marked as used now; None where there are none, or their record is damaged."""
+    text = store.get(f"{key}/{RECORD}")
+    if text is None:
         return None
-    store.put(f"{key}/{RECORD}", record)
-    return Parsed.from_dict(json.loads(record), Path(key))
+    found = recall(store, f"{key}/{RECORD}", lambda values: Parsed.from_dict(values, Path(key)))
+    if found is None:
+        store.delete(key)  # so that parts made anew can take the place
+    else:
+        store.put(f"{key}/{RECORD}", text)
+    return found
 
 
 def publish(store: Store, out: Path, key: str, parsed: Parsed) -> Parsed:
@@ -64,21 +70,28 @@ def publish(store: Store, out: Path, key: str, parsed: Parsed) -> Parsed:
 
 
 def complete(store: Store, folder: str) -> list[LandedFile] | None:
-    """Return the files of the batch in a folder, if its manifest is there and its parsed parts still are."""
-    files = _named(store, folder)
+    """Return the files of the batch in a folder, if its manifest is there, undamaged, and its parsed parts still are."""
+    files = recall(store, f"{folder}/manifest.json", files_of)
     if files is None or not all(store.exists(f"{f.parsed}/{RECORD}") for f in files if f.parsed):
         return None
     return files
 
 
 def clean(store: Store, now: dt.datetime | None = None) -> list[str]:
-    """Drop the parts that no manifest names and nobody has used for a day, and return their keys."""
+    """Drop the parts that no manifest names and nobody has used for a day, and return their keys.
+
+    As long as a manifest is damaged, nothing is dropped: its parts may be among those that no other names.
+    """
     oldest = (now or dt.datetime.now(dt.UTC)) - KEPT_UNUSED
     unused = {f"{PARSED}/{name}" for name in store.folders(PARSED)}
     for source in store.folders("landing"):
         if unused and source != PARSED.rsplit("/", 1)[1]:
             for batch in store.folders(f"landing/{source}"):
-                unused -= {f.parsed or "" for f in _named(store, f"landing/{source}/{batch}") or ()}
+                key = f"landing/{source}/{batch}/manifest.json"
+                files = recall(store, key, files_of)
+                if files is None and store.exists(key):
+                    return []
+                unused -= {f.parsed or "" for f in files or ()}
     dropped = []
     for key in sorted(unused):
         used_at = store.modified_at(f"{key}/{RECORD}")
@@ -93,6 +106,6 @@ def clean(store: Store, now: dt.datetime | None = None) -> list[str]:
     return dropped
 
 
-def _named(store: Store, folder: str) -> list[LandedFile] | None:
-    text = store.get(f"{folder}/manifest.json")
-    return None if text is None else [LandedFile.from_dict(f) for f in json.loads(text)["files"]]
+def files_of(manifest: dict[str, Any]) -> list[LandedFile]:
+    """Return the files of a batch from its decoded manifest."""
+    return [LandedFile.from_dict(file) for file in manifest["files"]]

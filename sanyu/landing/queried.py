@@ -17,10 +17,12 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sanyu.jars import JarGroup, install_jars, resolve
+from sanyu.lake.records import recall
 from sanyu.lake.store import Store
-from sanyu.landing.incoming import Fingerprint, Incoming, hashes_key, identified
+from sanyu.landing.incoming import Fingerprint, Incoming, identified, remembered
 from sanyu.landing.manifest import LandedFile
 from sanyu.landing.parsed import PARSED, complete, publish, reused, staged
 from sanyu.readers import Database, Fetched, Limits, Parsed, Shape, ask, fetch
@@ -67,6 +69,21 @@ class _Rows:
     size_bytes: int
     at: dt.datetime
     key: str
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What a look leaves for the landing that follows it: what it asked, when, and where its rows are."""
+
+    question: str
+    at: dt.datetime
+    key: str
+    sha256: str
+    size_bytes: int
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> _Kept:
+        return cls(**{**values, "at": dt.datetime.fromisoformat(values["at"])})
 
 
 def fingerprint_rows(store: Store, source: Source, contracts: Mapping[str, Contract], jar_folder: Path) -> Fingerprint:
@@ -118,16 +135,12 @@ def land_rows(
 
 def _taken(store: Store, source: Source, database: Database, answer: str | None) -> _Rows | None:
     """Return the rows that the look before has kept, if it asked the same and is recent; whoever asks first takes them."""
-    text = store.get(_kept_key(source))
-    if text is None:
-        return None
+    kept = recall(store, _kept_key(source), _Kept.from_dict)
     store.delete(_kept_key(source))
-    kept = json.loads(text)
-    at = dt.datetime.fromisoformat(kept["at"])
-    if kept["question"] != _question(source, database, answer) or not dt.timedelta() <= _now() - at <= KEPT_FOR:
+    if kept is None or kept.question != _question(source, database, answer) or not dt.timedelta() <= _now() - kept.at <= KEPT_FOR:
         return None
-    parsed = reused(store, kept["key"])
-    return None if parsed is None else _Rows(parsed, kept["sha256"], kept["size_bytes"], at, kept["key"])
+    parsed = reused(store, kept.key)
+    return None if parsed is None else _Rows(parsed, kept.sha256, kept.size_bytes, kept.at, kept.key)
 
 
 def _kept_key(source: Source) -> str:
@@ -158,7 +171,7 @@ def known_rows(
     with tempfile.TemporaryDirectory(prefix="sanyu-rows-") as scratch:
         said = ask(database, source.read.changed_by.strip().rstrip(";"), Path(scratch))
     answer = hashlib.sha256(json.dumps([source.read.changed_by, source.read.sql, said]).encode()).hexdigest()
-    known = json.loads(store.get(hashes_key(source)) or b"{}")
+    known = remembered(store, source)
     if answer not in known:
         return answer, None
     size, _, sha256 = known[answer]

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sanyu.readers.archive import shapefile_siblings
 from sanyu.readers.model import FORMATS, RESULT_NAME, Limits, Parsed, ReadOptions
@@ -49,7 +49,7 @@ def parse(path: Path, out_dir: Path, options: ReadOptions, progress: Callable[[i
     work.mkdir()
     child = None
     try:
-        with (work / "stderr").open("wb") as stderr:
+        with (work / "stderr").open("w+b") as stderr:
             child = subprocess.Popen(
                 [sys.executable, "-P", "-m", "sanyu.readers.child"],
                 env=_environment(options.format, work),
@@ -59,16 +59,31 @@ def parse(path: Path, out_dir: Path, options: ReadOptions, progress: Callable[[i
                 cwd=work,
                 start_new_session=True,
             )
-        answer, status = converse(child, _request(path, out_dir, options), path.name, options.limits, progress or ignore)
-        parsed = _outcome(answer, status, path, out_dir, options)
+            answer, status = converse(child, _request(path, out_dir, options), path.name, options.limits, progress or ignore)
+            parsed = _outcome(answer, status, path, out_dir, options, _last_words(stderr))
     except BaseException:
         kill(child)
         _remove_results(out_dir)
         raise
     kill(child)
     shutil.rmtree(work, ignore_errors=True)
-    (out_dir / RESULT_NAME).write_text(parsed.to_json(), "utf-8")
+    _write_record(out_dir, parsed)
     return parsed
+
+
+def _write_record(out_dir: Path, parsed: Parsed) -> None:
+    """Write `parsed.json` as a new file: the child could have left a link of that name, which must not be followed."""
+    record = out_dir / RESULT_NAME
+    record.unlink(missing_ok=True)
+    with record.open("x", encoding="utf-8") as file:
+        file.write(parsed.to_json())
+
+
+def _last_words(stderr: IO[bytes]) -> list[str]:
+    """Return the last lines of the child's standard error, read from the open file: by its name the child could have put a link."""
+    size = stderr.seek(0, os.SEEK_END)
+    stderr.seek(max(0, size - 2000))
+    return stderr.read().decode("utf-8", "replace").strip().splitlines() or [""]
 
 
 def ignore(_: int) -> None:
@@ -173,7 +188,7 @@ def converse(
         raise SanyuError("SY-R016", file=file, limit=limits.max_seconds) from None
 
 
-def _outcome(answer: dict[str, Any], status: int, path: Path, out_dir: Path, options: ReadOptions) -> Parsed:
+def _outcome(answer: dict[str, Any], status: int, path: Path, out_dir: Path, options: ReadOptions, last_words: list[str]) -> Parsed:
     """Judge the last answer; the child has parsed hostile bytes, so that its word is checked."""
     if "parsed" in answer and status == 0:
         parsed = Parsed.from_dict(answer["parsed"], out_dir)
@@ -182,7 +197,6 @@ def _outcome(answer: dict[str, Any], status: int, path: Path, out_dir: Path, opt
         raise SanyuError("SY-R031", file=path.name, detail="parts are missing")
     if answer.get("error") in catalogue():
         raise SanyuError(answer["error"], **answer["params"])
-    last_words = (out_dir / _WORK / "stderr").read_bytes()[-2000:].decode("utf-8", "replace").strip().splitlines() or [""]
     if status == -signal.SIGXCPU:
         raise SanyuError("SY-R016", file=path.name, limit=options.limits.max_seconds)
     if status == -signal.SIGABRT and "bad_alloc" in " ".join(last_words):

@@ -1,7 +1,8 @@
-"""Confinement of the parsing child: no network, files by allow-list, bounded resources.
+"""Confinement of the parsing child: no network, files and system calls by allow-list, bounded resources.
 
 Linux only, by system calls through ctypes: `unshare(2)` for an empty network namespace, Landlock (kernel 5.13 and newer,
-`Documentation/userspace-api/landlock.rst`) for files, `setrlimit(2)` for resources. All of it must happen while the process has one thread,
+`Documentation/userspace-api/landlock.rst`) for files, `setrlimit(2)` for resources, a seccomp filter for what is left
+(`sanyu.readers.syscalls`). All of it must happen while the process has one thread,
 because the kernel confines threads, not processes; hence before numpy, Arrow or GDAL are imported.
 """
 
@@ -20,16 +21,18 @@ import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
+from sanyu.readers import syscalls
 from sanyu.readers.model import Limits
 
-NETWORK, FILES, LIMITS = "network", "files", "limits"
-PROTECTIONS = (NETWORK, FILES, LIMITS)
+NETWORK, FILES, LIMITS, CALLS = "network", "files", "limits", "calls"
+PROTECTIONS = (NETWORK, FILES, LIMITS, CALLS)
 
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
-_SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
+_SYS_CAPGET_CAPSET = {"x86_64": (125, 126), "aarch64": (90, 91)}
+_CAPABILITIES_VERSION = 0x20080522
 _CAP_DAC_OVERRIDE = 1
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture since 5.13
 _VERSION_FLAG = 1
@@ -64,6 +67,8 @@ def confine(read: Iterable[Path], write: Iterable[Path], limits: Limits) -> set[
         held.add(FILES)
     if _set_limits(limits):
         held.add(LIMITS)
+    if syscalls.restrict(libc):
+        held.add(CALLS)
     return held
 
 
@@ -112,13 +117,17 @@ def _leave_network(libc: ctypes.CDLL) -> bool:
 
 
 def _drop_capabilities(libc: ctypes.CDLL) -> None:
-    """Give up root's powers but the right to read and write files of other users, which Landlock narrows down."""
-    number = _SYS_CAPSET.get(platform.machine())
-    if os.geteuid() != 0 or number is None:
+    """Give up all powers, those in a new user namespace too, but root's right to read files of other users; Landlock narrows that down."""
+    numbers = _SYS_CAPGET_CAPSET.get(platform.machine())
+    if numbers is None:
         return
-    header = struct.pack("=Ii", 0x20080522, 0)
-    keep = 1 << _CAP_DAC_OVERRIDE
-    libc.syscall(number, header, struct.pack("=6I", keep, keep, 0, 0, 0, 0))
+    get, set_ = numbers
+    header = struct.pack("=Ii", _CAPABILITIES_VERSION, 0)
+    found = ctypes.create_string_buffer(24)
+    if libc.syscall(get, header, found) != 0:
+        return
+    keep = struct.unpack("=6I", found.raw)[1] & (1 << _CAP_DAC_OVERRIDE)
+    libc.syscall(set_, header, struct.pack("=6I", keep, keep, 0, 0, 0, 0))
 
 
 def _runtime_paths() -> list[Path]:

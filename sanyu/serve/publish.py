@@ -25,11 +25,12 @@ import pyarrow.parquet as pq
 
 from sanyu.lake import Lake
 from sanyu.lake.lease import lease
+from sanyu.lake.records import recall
 from sanyu.lake.store import open_store
 from sanyu.serve.catalog import records
 from sanyu.serve.delta_log import file_statistics, write_log
 from sanyu.serve.geoparquet import Part, write_part
-from sanyu.serve.release import ROOT, Lineage, PublishedTable, Release, Right, current, make_current, release, releases
+from sanyu.serve.release import POINTER, ROOT, Lineage, PublishedTable, Release, Right, make_current, release, releases
 from schemas.messages import SanyuError
 from schemas.model import Contract, SecurityLabel
 from schemas.source import Source
@@ -87,12 +88,11 @@ def publish(
     newest = datetime.fromtimestamp(max(i.committed_at for i in inputs) / 1000, UTC)
     chosen_id = _checked_id(release_id) if release_id else f"{newest:%Y%m%dT%H%M%SZ}-{digest[:12]}"
     with lease(lake.store, ROOT, f"publish {chosen_id}") as held:
-        if chosen_id in releases(lake):
-            found = release(lake, chosen_id)
+        found = _published(lake, chosen_id)
+        if found is not None:
             if found.digest != digest:
                 raise SanyuError("SY-P006", release_id=chosen_id)
-            now = current(lake)
-            if now is None or now.release_id != chosen_id:
+            if not _is_current(lake, chosen_id):
                 held.check()
                 make_current(lake, found)
             return found
@@ -191,6 +191,24 @@ def _checked_id(value: str) -> str:
     if not RELEASE_ID.match(value):
         raise SanyuError("SY-P007", value=value)
     return value
+
+
+def _published(lake: Lake, release_id: str) -> Release | None:
+    """Return a release that is there already. One with a damaged manifest is made again: the same inputs give the same release."""
+    if release_id not in releases(lake):
+        return None
+    try:
+        return release(lake, release_id)
+    except SanyuError as error:
+        if error.code != "SY-P005":
+            raise
+        lake.store.delete(f"{ROOT}/{release_id}/manifest.json")
+        return None
+
+
+def _is_current(lake: Lake, release_id: str) -> bool:
+    """Tell whether readers take this release; a damaged pointer names none, and is written anew."""
+    return recall(lake.store, POINTER, lambda pointer: str(pointer["release_id"])) == release_id
 
 
 def _remove_debris(lake: Lake) -> None:

@@ -22,6 +22,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from sanyu.lake import Lake
+from sanyu.lake.lease import lease
+from sanyu.lake.records import damage, record
 from sanyu.lake.store import Store
 from sanyu.serve.geoparquet import GEOMETRY, Part, file_sha256
 from schemas.messages import SanyuError
@@ -133,20 +135,53 @@ def releases(lake: Lake) -> list[str]:
 
 
 def release(lake: Lake, release_id: str) -> Release:
-    """Return a release by id; SY-P004 with the known ids where there is none."""
+    """Return a release by id; SY-P004 with the known ids where there is none, SY-P005 where its manifest is damaged."""
     data = lake.store.get(f"{ROOT}/{release_id}/manifest.json")
     if data is None:
         known = releases(lake)
         near = difflib.get_close_matches(release_id, known, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise SanyuError("SY-P004", release_id=release_id, lake=lake.url, hint=hint, known=", ".join(known) or "-")
-    return Release.model_validate_json(data)
+    try:
+        return Release.model_validate_json(data)
+    except ValueError as error:
+        raise SanyuError("SY-P005", release_id=release_id, file="manifest.json", what=damage(data, error)) from error
 
 
 def current(lake: Lake) -> Release | None:
-    """Return the release that readers take; None before the first."""
-    pointer = lake.store.get(POINTER)
-    return None if pointer is None else release(lake, json.loads(pointer)["release_id"])
+    """Return the release that readers take; None before the first. SY-L060 where the pointer is damaged, SY-P005 where its manifest is."""
+    chosen = record(lake.store, POINTER, lambda pointer: str(pointer["release_id"]), "sanyu repair release")
+    return None if chosen is None else release(lake, chosen)
+
+
+def repair_pointer(lake: Lake) -> Release | None:
+    """Name the newest complete release again where `current.json` is damaged, missing, or names none that is there; None where all is well.
+
+    Raises SY-P008 where no release is complete.
+    """
+    try:
+        if current(lake) is not None or not releases(lake):
+            return None
+    except SanyuError as error:
+        if error.code not in ("SY-L060", "SY-P004", "SY-P005"):
+            raise
+    with lease(lake.store, ROOT, "repair release"):
+        whole = [found for name in releases(lake) if (found := _whole(lake, name)) is not None]
+        if not whole:
+            raise SanyuError("SY-P008", lake=lake.url)
+        newest = max(whole, key=lambda found: (max(table.committed_at for table in found.tables), found.release_id))
+        make_current(lake, newest)
+    return newest
+
+
+def _whole(lake: Lake, release_id: str) -> Release | None:
+    """Return a release with a readable manifest and files of the sizes that it says; None otherwise."""
+    try:
+        found = release(lake, release_id)
+    except SanyuError:
+        return None
+    names = [f"{table.path}/{part.name}" for table in found.tables for part in (*table.files, *table.log)]
+    return found if all(map(lake.store.exists, names)) else None
 
 
 def make_current(lake: Lake, chosen: Release) -> None:

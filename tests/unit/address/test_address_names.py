@@ -16,6 +16,7 @@ import pytest
 import sanyu
 from sanyu.address import engine as engine_module
 from sanyu.address import national, store
+from schemas.messages import SanyuError
 from transforms.address.catalog import Alias
 
 HEAD = {"province_name": "东海省", "city_name": "临海新城", "district_name": "望海区", "division_code": "390102001001", "lat": 30.1}
@@ -198,3 +199,16 @@ def test_a_place_is_known_without_its_city_and_with_its_province(text: str, enti
 @pytest.mark.parametrize("text", ["望海区第三小学白塔校区", "第三小学(白塔校区)", "白塔路7号望海区第三小学白塔分校", "Starbucks白塔分店"])
 def test_a_branch_that_is_not_known_is_not_the_house_itself(engine: sanyu.AddressEngine, text: str) -> None:
     assert engine.match(text).entity_id not in ("S3", "C2")
+
+
+def test_a_line_that_a_crash_has_cut_off_is_dropped_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    store.append_alias(tmp_path, Alias("东大街", "D5"))
+    with (tmp_path / "aliases.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"alias": "西大')
+    assert [alias.alias for alias in store.read_aliases(tmp_path)] == ["东大街"]
+    store.append_alias(tmp_path, Alias("南大街", "D5"))
+    assert [alias.alias for alias in store.read_aliases(tmp_path)] == ["东大街", "南大街"]
+    with (tmp_path / "aliases.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"alias": "西大\n')
+    with pytest.raises(SanyuError, match=r"SY-A008: .*aliases.jsonl is damaged in line 3"):
+        store.read_aliases(tmp_path)

@@ -16,6 +16,8 @@ from jobs import gazetteer
 from quality.arrow import arrow_schema
 from sanyu.address import engine as engine_module
 from sanyu.address import lakeindex
+from sanyu.lake.store import LocalStore
+from schemas.messages import SanyuError
 from schemas.registry import find_contract
 from transforms.address.instances import ADDRESS, BUILDING, DIVISION, FIRM, PLACE, ROAD, derived_aliases, division_names, location_instances
 
@@ -252,3 +254,12 @@ def test_a_build_that_fails_leaves_the_index_in_use(lake: sanyu.Lake, monkeypatc
 def test_a_lake_without_any_table_of_places_says_which_are_wanted(tmp_path: Path) -> None:
     with pytest.raises(sanyu.SanyuError, match="SY-A084"):
         gazetteer.run(sanyu.open(tmp_path))
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"null", b"[]"])
+def test_a_damaged_pointer_is_told_and_the_next_build_starts_from_scratch(tmp_lake: Path, damage: bytes) -> None:
+    store = LocalStore(tmp_lake)
+    store.put(lakeindex.POINTER, damage)
+    with pytest.raises(SanyuError, match=r"SY-L060: .*index/address/current.json is damaged: .*sanyu address build"):
+        lakeindex.current(store)
+    assert lakeindex.last(store) is None

@@ -236,3 +236,60 @@ def test_parts_used_again_stay_and_a_landing_cleans_up(store: LocalStore, data: 
     names = {f.parsed.rsplit("/", 1)[1] for f in second.files if f.parsed}
     assert set(store.folders("landing/_parsed")) == names
     assert {f.parsed for f in first.files} & {f.parsed for f in second.files}
+
+
+DAMAGE = [b"", b"{", b"\0" * 40, b"[1]", b"null", b"\xff\xfe", b'{"files": 3}', b'{"a": [1, 2]}']
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_hashes_only_cost_hashing_again(store: LocalStore, data: Path, damage: bytes) -> None:
+    for path in data.rglob("*.csv"):
+        os.utime(path, (1e9, 1e9))
+    first = land(store, source(), data, contract())
+    kept = store.get("landing/places/hashes.json")
+    store.put("landing/places/hashes.json", damage)
+    again = land(store, source(), data, contract())
+    assert (again.batch_id, again.is_new) == (first.batch_id, False)
+    assert store.get("landing/places/hashes.json") == kept
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_batch_with_a_damaged_manifest_lands_again_as_the_same_batch(store: LocalStore, data: Path, damage: bytes) -> None:
+    first = land(store, source(), data, contract())
+    key = f"landing/places/{first.batch_id}/manifest.json"
+    kept = store.get(key)
+    store.put(key, damage)
+    with pytest.raises(SanyuError, match=rf"SY-L060: .*{key} is damaged: .*sanyu run places"):
+        landing.landed_batch(store, source(), first.batch_id)
+    again = land(store, source(), data, contract())
+    assert (again.batch_id, again.is_new) == (first.batch_id, True)
+    assert store.get(key) == kept
+    assert rows(again) == rows(first)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_parts_with_a_damaged_record_are_parsed_again(store: LocalStore, data: Path, damage: bytes) -> None:
+    first = land(store, source(), data, contract())
+    records = [key for key in store.keys("landing/_parsed") if key.endswith("/parsed.json")]
+    for key in records:
+        store.put(key, damage)
+    other = land(store, source(name="others"), data, contract())
+    assert rows(other) == rows(first)
+    assert all(json.loads(store.get(key) or b"")["parts"] for key in records)
+
+
+def test_as_long_as_a_manifest_is_damaged_no_parts_are_dropped(store: LocalStore, data: Path) -> None:
+    first = land(store, source(), data, contract())
+    later = dt.datetime.now(dt.UTC) + dt.timedelta(days=3)
+    store.put(f"landing/places/{first.batch_id}/manifest.json", b"{")
+    assert parsed.clean(store, later) == []
+    store.delete(f"landing/places/{first.batch_id}")
+    assert len(parsed.clean(store, later)) == 2
+
+
+def test_a_damaged_manifest_of_the_delivery_before_hides_the_drift_but_stops_nothing(store: LocalStore, data: Path) -> None:
+    first = land(store, source(), data, contract())
+    store.put("landing/places/deliveries.json", json.dumps([first.batch_id]).encode())
+    store.put(f"landing/places/{first.batch_id}/manifest.json", b"")
+    (data / "tiles/a.csv").write_text("lon,lat,title\n120.1,30.1,西湖\n")
+    assert land(store, source(), data, contract()).drift == ()
