@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import address as addresses
+from cli import keep, repair, show
 from cli import mine as mining
-from cli import repair, show
 from jobs.context import Context
 from schemas.messages import SanyuError
 
@@ -310,6 +310,7 @@ def docs(ctx: typer.Context, check: Annotated[bool, typer.Option(help="Only tell
 mining.add_to(app)
 addresses.add_to(app)
 repair.add_to(app)
+keep.add_to(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

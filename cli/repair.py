@@ -27,3 +27,37 @@ def repair_release(ctx: typer.Context) -> None:
     context: Context = ctx.obj
     named = repair_pointer(context.lake)
     show.console.print("release/current.json is in order" if named is None else f"release/current.json names {named.release_id} again")
+
+
+@commands.command("ledger")
+def repair_ledger(ctx: typer.Context) -> None:
+    """Add rows of the ledger and links of the bridge that the tables' commits tell of and that are missing."""
+    from sanyu.lake.repair import ledger
+
+    context: Context = ctx.obj
+    with show.console.status("repair ledger") as status:
+        rows, links = ledger(context.lake, status.update)
+    show.console.print(f"{rows} rows added to the ledger, {links} links to the bridge")
+
+
+@commands.command("deliveries")
+def repair_deliveries(ctx: typer.Context) -> None:
+    """Note the deliveries that ledger and tables know and whose files below landing are lost."""
+    from sanyu.lake.repair import numbers
+
+    context: Context = ctx.obj
+    found = numbers(context.lake)
+    for source, count in found.items():
+        show.console.print(f"{source}: {count} deliveries noted again")
+    if not found:
+        show.console.print("no delivery is missing")
+
+
+@commands.command("table")
+def repair_table(ctx: typer.Context, table: str) -> None:
+    """Set aside commit files that a power cut left empty at the end of a table's log; the next run makes the write again."""
+    from sanyu.lake.repair import table as repaired
+
+    context: Context = ctx.obj
+    for key in repaired(context.lake, table, context.loading(lambda text: None).run_id):
+        show.console.print(f"{key} is set aside below _damaged/; sanyu run loads what it held")

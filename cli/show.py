@@ -16,7 +16,7 @@ from schemas.messages import language
 
 # A pipe or a log has no width of its own; tables are not folded for it.
 console = Console(width=None if sys.stdout.isatty() else 180)
-STATUS_STYLE = {"ok": "green", "warning": "yellow", "failed": "red", "unchanged": "dim"}
+STATUS_STYLE = {"ok": "green", "warning": "yellow", "failed": "red", "held": "yellow", "unchanged": "dim"}
 
 
 def dump(value: Any) -> None:
@@ -81,6 +81,8 @@ def _notes(report: SourceReport) -> None:
         for reason, count in sorted(t.reasons.items(), key=lambda item: -item[1])[:5]:
             text = say("quarantined", "隔离")
             console.print(f"  {t.table}: {count:,} {text}: {reason}  → sanyu quarantine {t.table}", style="dim", highlight=False)
-        if t.held:
+        if t.why:
+            console.print(f"[yellow]![/] {t.why}", highlight=False)
+        elif t.held:
             text = say("good rows held back: too many were rejected", "合格行暂不入库：拒收比例过高")
             console.print(f"[red]✗[/] {t.table}: {t.held:,} {text}", highlight=False)

@@ -42,6 +42,14 @@ def deliveries(store: Store, source_name: str) -> tuple[str, ...]:
     return tuple(numbered.get(number, "") for number in range(1, max(numbered, default=0) + 1))
 
 
+def note(store: Store, source_name: str, number: int, batch_id: str) -> bool:
+    """Note the batch of a number that the lake knows and whose file is lost or damaged; False where it is noted already."""
+    if _numbered(store, source_name).get(number):
+        return False
+    store.put(_key(source_name, number), json.dumps({"batch_id": batch_id}).encode())
+    return True
+
+
 def _take(store: Store, source_name: str, number: int, batch_id: str) -> bool:
     return store.put_if_absent(_key(source_name, number), json.dumps({"batch_id": batch_id}).encode())
 

@@ -167,6 +167,11 @@ def lease(
         yield held
 
 
+def is_abandoned(record: Record) -> bool:
+    """Tell whether a lease was not given back by a process of this machine that is gone; the next one to ask takes it over."""
+    return not record.released and record.machine == _machine() and _is_gone(record)
+
+
 def holder(store: Store, table: str) -> Record | None:
     """Return the last record of a table's lease, whether it has run out or not."""
     blob = store.read(_key(table))

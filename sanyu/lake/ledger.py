@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _DONE = ("ok", "warning")
 _STATUSES = (*_DONE, "failed", "held")
+# What tells one write from another: a table's version is made by one write, and one that changed nothing is told by its batch.
+_IDENTITY = ("source_name", "batch_id", "table_name", "step", "delta_version")
 _COMPACT_EVERY = 100
 _TRIES = 8
 
@@ -100,9 +102,26 @@ class FileRow:
 
 
 @dataclass(frozen=True)
+class Known:
+    """The writes that the ledger has a row of, and the batches that the bridge has links of: those of one are appended in one commit."""
+
+    rows: frozenset[tuple[Any, ...]]
+    links: frozenset[tuple[str, str, str]]
+
+    def has(self, row: LedgerRow) -> bool:
+        """Tell whether a write's row is there, from whichever run."""
+        return tuple(getattr(row, name) for name in _IDENTITY) in self.rows
+
+    def has_links(self, row: LedgerRow) -> bool:
+        """Tell whether the links of a write's batch are in the bridge."""
+        return (row.table_name, row.source_name, row.batch_id) in self.links
+
+
+@dataclass(frozen=True)
 class Done:
     """A delivery that was brought into a table: its number, the table's version and identifier after it, its rows' transaction time."""
 
+    source_name: str
     table: str
     batch_id: str
     sequence: int
@@ -113,6 +132,8 @@ class Done:
 
 class Ledger:
     """The three tables of a lake; they come into being with their first row."""
+
+    TABLE = ops.LEDGER.name
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -159,28 +180,29 @@ class Ledger:
 
     def deliveries_done(self, source_name: str, table: str | None = None) -> list[Done]:
         """Return the deliveries of a source that were brought into a table, or into any, in the order in which that was done."""
-        wanted = [("source_name", "=", source_name), ("step", "in", ["core", "mart"]), ("status", "in", list(_DONE))]
-        wanted += [("table_name", "=", table)] if table else []
-        rows = self._select(wanted, ["table_name", "batch_id", "delta_version", "recorded_at", "detail"])
+        return self.all_done([("source_name", "=", source_name), *([("table_name", "=", table)] if table else [])])
+
+    def all_done(self, wanted: Sequence[tuple[str, str, Any]] = ()) -> list[Done]:
+        """Return the deliveries of all sources, or those that the filters take, in the order in which they were brought in."""
+        steps: list[tuple[str, str, Any]] = [("step", "in", ["core", "mart", "mine", "geocode"]), ("status", "in", list(_DONE))]
+        rows = self._select([*wanted, *steps], ["source_name", "table_name", "batch_id", "delta_version", "recorded_at", "detail"])
         found = []
         for row in sorted(rows, key=lambda row: row["recorded_at"]):
             detail = json.loads(row["detail"] or "{}")
-            told = (row["table_name"], row["batch_id"], int(detail.get("sequence", 0)), row["delta_version"])
+            told = (row["source_name"], row["table_name"], row["batch_id"], int(detail.get("sequence", 0)), row["delta_version"])
             at = detail.get("rows_recorded_at") or row["recorded_at"].isoformat(timespec="microseconds")
             found.append(Done(*told, detail.get("table_id"), at))
         return found
 
-    def has_row(self, row: LedgerRow) -> bool:
-        """Tell whether a delivery's row is there already, of this run or of another."""
-        wanted = [(name, "=", getattr(row, name)) for name in ("source_name", "batch_id", "table_name", "step", "status")]
-        number = json.loads(row.detail).get("sequence")
-        rows = self._select(wanted, ["detail", "delta_version"])
-        return any(r["delta_version"] == row.delta_version and json.loads(r["detail"]).get("sequence") == number for r in rows)
-
-    def has_links(self, contract: str, source_name: str, batch_id: str) -> bool:
-        """Tell whether the bridge has links of a batch for a table; a batch's links are appended in one commit."""
-        wanted = [("contract", "=", contract), ("source_name", "=", source_name), ("batch_id", "=", batch_id)]
-        return bool(self._select(wanted, ["batch_id"], ops.BRIDGE))
+    def known(self, source_name: str | None = None) -> Known:
+        """Return which writes ledger and bridge know, of one source or of all."""
+        wanted = [("source_name", "=", source_name)] if source_name else None
+        rows = self._select(wanted, list(_IDENTITY))
+        links = self._select(wanted, ["contract", "source_name", "batch_id"], ops.BRIDGE)
+        return Known(
+            frozenset(tuple(row[name] for name in _IDENTITY) for row in rows),
+            frozenset((link["contract"], link["source_name"], link["batch_id"]) for link in links),
+        )
 
     def _select(
         self, filters: list[tuple[str, str, Any]] | None, columns: list[str] | None = None, contract: Contract = ops.LEDGER

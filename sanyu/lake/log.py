@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sanyu.lake.store import LocalStore, Store
+from schemas.messages import SanyuError
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -116,10 +117,29 @@ class TableLog:
             return None
 
 
-def damaged(store: Store, path: str) -> list[str]:
-    """Return the keys of commit files that are empty or no JSON, as a power cut leaves them; the newest only where the log is long."""
-    keys = [key for key in store.keys(f"{path}/_delta_log") if key.rpartition("/")[2].removesuffix(".json").isdigit()]
-    return [key for key in keys[-20:] if not _is_commit(store.get(key) or b"")]
+def commit_keys(store: Store, path: str) -> list[str]:
+    """Return the keys of a table's commit files, oldest first."""
+    return [key for key in store.keys(f"{path}/_delta_log") if key.endswith(".json") and key.rpartition("/")[2][:-5].isdigit()]
+
+
+def damaged(store: Store, path: str, *, all_of: bool = False) -> list[str]:
+    """Return the keys of commit files that are empty or no JSON, as a power cut leaves them: among the newest, or `all_of` them."""
+    keys = commit_keys(store, path)
+    return [key for key in (keys if all_of else keys[-20:]) if not _is_commit(store.get(key) or b"")]
+
+
+def set_aside(store: Store, path: str) -> list[str]:
+    """Move the newest commit files of a table out of the way where they are empty or torn, and return their keys; call under its lease.
+
+    The write that made one is made again: it was never reported as done. SY-L052 where whole commits follow a damaged one.
+    """
+    bad = damaged(store, path)
+    if bad and bad != commit_keys(store, path)[-len(bad) :]:
+        raise SanyuError("SY-L052", table=path, file=bad[0])
+    for key in bad:
+        store.put(f"_damaged/{key}", store.get(key) or b"")
+        store.delete(key)
+    return bad
 
 
 def synced(store: Store, path: str, version: int) -> None:

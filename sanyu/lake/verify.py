@@ -14,22 +14,25 @@ Each check yields findings, not a verdict; an empty list is a sound lake. What i
 | `landing` | manifests can be read, the landed files have the SHA-256 that the manifest says |
 | `deliveries` | a source's deliveries are numbered without a gap, each once |
 | `leases` | no lease is held by a process that is gone |
-| `release` | `current.json` names a complete release, its files are those of its manifest |
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from sanyu.lake import sums
+from sanyu.lake.commit import recovered
 from sanyu.lake.lease import FOLDER as LEASES
-from sanyu.lake.ledger import Ledger
-from sanyu.lake.log import TableLog, damaged
+from sanyu.lake.lease import holder, is_abandoned
+from sanyu.lake.ledger import Known, Ledger
+from sanyu.lake.log import TableLog, commit_keys, damaged
 from sanyu.lake.read import Lake, table_key
 from sanyu.lake.store import LocalStore
 from schemas.model import Contract, History
@@ -62,15 +65,16 @@ def verify(
     progress: Progress = lambda text: None,
 ) -> list[Finding]:
     """Check the tables named, or the whole lake; `quick` leaves out what reads every byte (`sums`, landed files). SY-L004 for a name."""
-    names = [lake.table(name).name for name in tables] or lake.names()
+    names = [lake.table(name).name for name in tables] or lake.names()  # a name that is none is told by `table`
     found: list[Finding] = []
+    known = lake.ledger.known()
     for name in names:
         progress(f"verify {name}")
         whole = list(_log_and_files(lake, name, quick=quick))
         found += whole
         if not any(f.check in ("log", "files") for f in whole):
             found += _keys(lake, name, contracts.get(name))
-            found += _accounts(lake, name)
+            found += _accounts(lake, name, known)
     found += _lost(lake, names)
     if not tables:
         progress("verify ledger, landing, leases")
@@ -84,12 +88,12 @@ def _log_and_files(lake: Lake, name: str, *, quick: bool) -> Iterator[Finding]:
     for key in damaged(store, path, all_of=True):
         yield Finding(name, "log", f"{key} is empty or torn", f"sanyu repair table {name}")
     numbers = sorted(int(stem) for key in store.keys(f"{path}/_delta_log") if (stem := Path(key).name.removesuffix(".json")).isdigit())
-    if gaps := [n for before, n in zip(numbers, numbers[1:], strict=False) if n != before + 1]:
+    if gaps := [n for before, n in itertools.pairwise(numbers) if n != before + 1]:
         yield Finding(name, "log", f"commit {gaps[0] - 1} is missing", "restore the file from a backup")
         return
     log = TableLog(store, path)
     kept = sums.kept(store, path) if isinstance(store, LocalStore) else {}
-    for file, size in _live(log):
+    for file, size in _live(lake, log):
         key = f"{path}/{file}"
         if not store.exists(key):
             yield Finding(name, "files", f"{file} is missing", f"restore it from a backup, or sanyu repair table {name}")
@@ -101,18 +105,33 @@ def _log_and_files(lake: Lake, name: str, *, quick: bool) -> Iterator[Finding]:
                 yield Finding(name, "sums", f"{file}: {what}", f"restore it from a backup, or sanyu repair table {name}")
 
 
-def _live(log: TableLog) -> list[tuple[str, int | None]]:
+def _live(lake: Lake, log: TableLog) -> list[tuple[str, int | None]]:
     """Return the files of a table's newest version with their sizes; deletion vectors, whose size the log does not tell, with None."""
     import pyarrow as pa
 
     actions = pa.table(log.table.get_add_actions(flatten=False)).to_pylist()
     found: list[tuple[str, int | None]] = [(a["path"], int(a["size_bytes"])) for a in actions]
-    for action in actions:
-        vector = action.get("deletion_vector") or action.get("deletionVector")
-        told = vector and {"storageType": vector.get("storage_type", vector.get("storageType")), "pathOrInlineDv": vector.get("path_or_inline_dv", vector.get("pathOrInlineDv"))}
-        if file := sums.vector_file(told):
-            found.append((file, None))
-    return list(dict.fromkeys(found))
+    return found + [(file, None) for file in _vectors(lake, log, {a["path"] for a in actions}) if log.has_deletion_vectors]
+
+
+def _vectors(lake: Lake, log: TableLog, live: set[str]) -> list[str]:
+    """Return the deletion vectors of live files. delta-rs does not give them, so commits are read from the newest back to a checkpoint."""
+    import pyarrow.fs as pafs
+    import pyarrow.parquet as pq
+
+    found: dict[str, str | None] = {}
+    for key in reversed(commit_keys(lake.store, log.path)):
+        for line in (lake.store.get(key) or b"").splitlines():
+            if line.startswith(b'{"add"'):
+                add = json.loads(line)["add"]
+                found.setdefault(unquote(add["path"]), sums.vector_file(add.get("deletionVector")))
+    if live <= set(found) or not isinstance(lake.store, LocalStore):
+        return [file for path in live if (file := found.get(path))]
+    for part in sorted(Path(lake.store.uri(f"{log.path}/_delta_log", scheme="path")).glob("*.checkpoint*.parquet"), reverse=True):
+        adds = pq.read_table(str(part), columns=["add"], filesystem=pafs.LocalFileSystem())["add"].to_pylist()
+        for add in filter(None, adds):
+            found.setdefault(unquote(add["path"]), sums.vector_file(add.get("deletionVector")))
+    return [file for path in live if (file := found.get(path))]
 
 
 def _content_problem(path: Path, kept: tuple[int, str] | None) -> str | None:
@@ -136,7 +155,17 @@ def _keys(lake: Lake, name: str, contract: Contract | None) -> Iterator[Finding]
         return
     table = lake.table(name)
     rows = table.to_duckdb(
-        ["source_name", "source_key", "entity_id", "stamp_id", "valid_from_at", "valid_to_at", "batch_id", "superseded_at", *contract.partition_by],
+        [
+            "source_name",
+            "source_key",
+            "entity_id",
+            "stamp_id",
+            "valid_from_at",
+            "valid_to_at",
+            "batch_id",
+            "superseded_at",
+            *contract.partition_by,
+        ],
         history=True,
     ).filter("superseded_at IS NULL")
     by = {
@@ -149,7 +178,9 @@ def _keys(lake: Lake, name: str, contract: Contract | None) -> Iterator[Finding]
         open_rows = rows.filter("valid_to_at IS NULL")
         yield from _twice(name, open_rows, "entity with two open versions", by)
         yield from _twice(name, open_rows, "source key of two open entities", "source_name, source_key")
-        overlap = rows.project("*, lead(valid_from_at) OVER (PARTITION BY source_name, entity_id ORDER BY valid_from_at, valid_to_at) AS next_from")
+        overlap = rows.project(
+            "*, lead(valid_from_at) OVER (PARTITION BY source_name, entity_id ORDER BY valid_from_at, valid_to_at) AS next_from"
+        )
         count = overlap.filter("next_from < coalesce(valid_to_at, TIMESTAMPTZ '9999-12-31')").aggregate("count(*)").fetchall()[0][0]
         if count:
             yield Finding(name, "keys", f"{count} versions overlap the next one of their entity", f"sanyu restore {name}")
@@ -167,17 +198,15 @@ def _twice(name: str, rows: Any, what: str, columns: str) -> Iterator[Finding]:
         yield Finding(name, "keys", f"{count} × {what}, such as {example}", f"sanyu restore {name}")
 
 
-def _accounts(lake: Lake, name: str) -> Iterator[Finding]:
+def _accounts(lake: Lake, name: str, known: Known) -> Iterator[Finding]:
     """Check that ledger and bridge know the commits of a table."""
-    from sanyu.lake.commit import recovered
-
     for commit in TableLog(lake.store, table_key(name)).commits():
         outcome, links = recovered(commit.noted, commit.version)
         if outcome.row is None:
             continue
-        if not lake.ledger.has_row(outcome.row):
+        if not known.has(outcome.row):
             yield Finding(name, "ledger", f"commit {commit.version} of batch {outcome.row.batch_id} has no row", "sanyu repair ledger")
-        if links and not lake.ledger.has_links(outcome.row.table_name, outcome.row.source_name, outcome.row.batch_id):
+        if links and not known.has_links(outcome.row):
             yield Finding(name, "bridge", f"{len(links)} links of batch {outcome.row.batch_id} are missing", "sanyu repair ledger")
 
 
@@ -190,7 +219,9 @@ def _lost(lake: Lake, names: Sequence[str]) -> Iterator[Finding]:
             continue
         log = logs.setdefault(table, TableLog(lake.store, table_key(table)))
         if not log.exists:
-            yield Finding(table, "ledger", f"the table is gone; the ledger has delivery {done.sequence} of {source} in it", f"sanyu run {source}")
+            yield Finding(
+                table, "ledger", f"the table is gone; the ledger has delivery {done.sequence} of {source} in it", f"sanyu run {source}"
+            )
         elif not log.holds(done.version, done.table_id):
             what = f"delivery {done.sequence} of {source} (version {done.version}) is not in it any more"
             yield Finding(table, "ledger", what, f"sanyu run {source}")
@@ -201,7 +232,8 @@ def _balance(lake: Lake) -> Iterator[Finding]:
         return
     bad = lake.table(Ledger.TABLE).to_arrow(
         ["source_name", "batch_id", "table_name"],
-        where="step = 'core' AND status IN ('ok', 'warning') AND rows_in <> rows_loaded + rows_unchanged + rows_quarantined + rows_duplicate",
+        where="step = 'core' AND status IN ('ok', 'warning') "
+        "AND rows_in <> rows_loaded + rows_unchanged + rows_quarantined + rows_duplicate",
     )
     for row in bad.to_pylist():
         yield Finding(row["table_name"], "balance", f"batch {row['batch_id']} of {row['source_name']} does not add up", "sanyu ledger")
@@ -238,8 +270,6 @@ def _landed_files(store: LocalStore, folder: str, files: Sequence[Mapping[str, A
 
 
 def _leases(lake: Lake) -> Iterator[Finding]:
-    from sanyu.lake.lease import holder, is_abandoned
-
     for key in lake.store.keys(LEASES):
         table = key.removeprefix(f"{LEASES}/").removesuffix(".json")
         record = holder(lake.store, table)

@@ -17,18 +17,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sanyu import crash
 from sanyu.lake import sums
-from sanyu.lake.commit import Account, Entities, Facts, Outcome, Parts, Seal, Write, recovered
+from sanyu.lake.commit import Account, Entities, Facts, Link, Outcome, Parts, Seal, Write, recovered
 from sanyu.lake.evolve import ddl_types, evolution
 from sanyu.lake.facts import FactWriter
 from sanyu.lake.lease import Held, lease
 from sanyu.lake.ledger import Ledger, LedgerRow
-from sanyu.lake.log import TableLog, damaged, synced
+from sanyu.lake.log import TableLog, damaged, set_aside, synced
 from sanyu.lake.store import Store
 from schemas.messages import SanyuError
 from schemas.model import Contract
@@ -56,7 +56,7 @@ class TableWriter:
         the table can't follow its contract, SY-L052 where the log is damaged.
         """
         with lease(self._store, contract.path, owner=write.run_id, wait_s=WAIT_S) as held:
-            self.heal(contract.path)
+            set_aside(self._store, contract.path)
             log = TableLog(self._store, contract.path)
             done = self._recovered(contract, log, write)
             return done if done is not None else self._fresh(contract, rows, write, account, log, held)
@@ -67,23 +67,6 @@ class TableWriter:
             return None
         with lease(self._store, contract.path, owner=write.run_id, wait_s=WAIT_S):
             return self._recovered(contract, TableLog(self._store, contract.path), write)
-
-    def heal(self, path: str) -> list[str]:
-        """Set aside the newest commit file of a table where it is empty or torn, and return what was; call under the table's lease.
-
-        Nothing was acknowledged that is not in a whole file, so the write that made it is made again. SY-L052 where whole commits follow.
-        """
-        bad = damaged(self._store, path)
-        if not bad:
-            return []
-        log_keys = [k for k in self._store.keys(f"{path}/_delta_log") if k.rpartition("/")[2].removesuffix(".json").isdigit()]
-        if bad != log_keys[-len(bad) :]:
-            raise SanyuError("SY-L052", table=path, file=bad[0])
-        for key in bad:
-            folder, _, name = key.rpartition("/")
-            self._store.put(f"_damaged/{folder}/{name}", self._store.get(key) or b"")
-            self._store.delete(key)
-        return bad
 
     def _recovered(self, contract: Contract, log: TableLog, write: Write) -> Outcome | None:
         found = self._committed(log, write)
@@ -133,13 +116,13 @@ class TableWriter:
         self._finish(contract, write, _with_detail(row, table_id=table_id), account.links)
         return replace(outcome, row=row)
 
-    def _finish(self, contract: Contract, write: Write, row: LedgerRow, links: object, *, again: bool = False) -> None:
+    def _finish(self, contract: Contract, write: Write, row: LedgerRow, links: Sequence[Link], *, again: bool = False) -> None:
         """Tell bridge and ledger of a commit; `again` where an earlier run may have done so."""
-        known = list(links) if isinstance(links, list | tuple) else []
-        if known and not (again and self._ledger.has_links(contract.name, write.source_name, write.batch_id)):
-            self._ledger.append_bridge(known)
+        known = self._ledger.known(write.source_name) if again else None
+        if links and not (known and known.has_links(row)):
+            self._ledger.append_bridge(links)
         crash.point("write.bridged")
-        if not (again and self._ledger.has_row(row)):
+        if not (known and known.has(row)):
             self._ledger.append(_with_detail(row, table_id=TableLog(self._store, contract.path).table_id) if again else row)
         crash.point("write.accounted")
 
