@@ -135,7 +135,8 @@ class Target:
             multi=geometry is None or geometry.multi,
             crs=self.source.read.crs,
             operation=self.source.read.datum_operation,
-            extent=self.into.extent or self.extent,
+            # A row outside the extent has no geometry, so one that is released from that check must be looked at without it.
+            extent=None if "extent" in self.waived else self.into.extent or self.extent,
             to_point=self.into.geometry == "point",
             max_grid_level=self.contract.space.max_grid_level,
             divisions=self.divisions if self.contract.space.division == "within" else (),

@@ -68,11 +68,11 @@ def run(loading: Loading, source: Source, landing: Callable[[], Landed] | None =
         loading.lake.ledger.append_files(found.file_rows(loading.run_id, loading.recorded_at))
         if not found.parts:
             raise SanyuError("SY-L030", source=source.name, batch=found.batch_id, files=len(found.files))
-        load = _Load(loading, source, found, number, loading.recorded_at)
         for done in _by_delivery(state.lost for state in todo):
             _replay(loading, source, done)
+        load = _Load(loading, source, found, number, loading.recorded_at)
         raw = load.raw()
-        targets = tuple(load.target(state.into, raw) for state in todo)
+        targets = tuple(load.again(state.gone).target(state.into, raw) for state in todo)
     return _report(source, found, targets, started)
 
 
@@ -136,11 +136,12 @@ def definition_of(loading: Loading, source: Source | None, name: str, table: str
 
 @dataclass(frozen=True)
 class _State:
-    """How far a delivery is in one table: done, or not; `lost` are earlier ones that the table no longer holds."""
+    """How far a delivery is in one table: done, or not; `lost` are earlier ones that the table no longer holds, `gone` is itself one."""
 
     into: Into
     is_done: bool
     lost: tuple[Done, ...] = ()
+    gone: Done | None = None
 
 
 def _state(loading: Loading, source: Source, batch_id: str, number: int, into: Into) -> _State:
@@ -148,11 +149,13 @@ def _state(loading: Loading, source: Source, batch_id: str, number: int, into: I
     known = loading.lake.ledger.deliveries_done(source.name, contract.name)
     held = {d.sequence: d for d in known}
     mine = held.get(number)
-    if mine is not None and mine.batch_id == batch_id and is_held(loading.lake.store, contract, mine.version, mine.table_id):
+    if mine is not None and mine.batch_id != batch_id:
+        mine = None
+    if mine is not None and is_held(loading.lake.store, contract, mine.version, mine.table_id):
         return _State(into, True)
     earlier = [d for n, d in sorted(held.items()) if n < number]
     gone = [d for d in earlier if not is_held(loading.lake.store, contract, d.version, d.table_id)]
-    return _State(into, False, tuple(gone))
+    return _State(into, False, tuple(gone), mine)
 
 
 def _by_delivery(lost: Iterable[tuple[Done, ...]]) -> list[Done]:
@@ -197,6 +200,10 @@ class _Load:
     number: int
     recorded_at: str
     is_replay: bool = False
+
+    def again(self, done: Done | None) -> _Load:
+        """Return the load of a delivery that was in a table and is not any more: its rows get the transaction time that they had."""
+        return self if done is None else replace(self, recorded_at=done.recorded_at, is_replay=True)
 
     @property
     def writer(self) -> DeltaWriter:

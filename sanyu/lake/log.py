@@ -138,6 +138,10 @@ def set_aside(store: Store, path: str) -> list[str]:
         raise SanyuError("SY-L052", table=path, file=bad[0])
     for key in bad:
         store.put(f"_damaged/{key}", store.get(key) or b"")
+        folder, _, name = key.rpartition("/")
+        store.delete(f"{folder}/{name.removesuffix('.json')}.crc")  # Spark's checksum of the version
+        if isinstance(store, LocalStore):
+            (Path(store.uri(folder, scheme="path")) / f".{name}.crc").unlink(missing_ok=True)  # Hadoop's of the file
         store.delete(key)
     return bad
 

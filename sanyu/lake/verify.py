@@ -72,7 +72,7 @@ def verify(
         progress(f"verify {name}")
         whole = list(_log_and_files(lake, name, quick=quick))
         found += whole
-        if not any(f.check in ("log", "files") for f in whole):
+        if not whole:  # a damaged table can't be read
             found += _keys(lake, name, contracts.get(name))
             found += _accounts(lake, name, known)
     found += _lost(lake, names)
@@ -90,6 +90,8 @@ def _log_and_files(lake: Lake, name: str, *, quick: bool) -> Iterator[Finding]:
     numbers = sorted(int(stem) for key in store.keys(f"{path}/_delta_log") if (stem := Path(key).name.removesuffix(".json")).isdigit())
     if gaps := [n for before, n in itertools.pairwise(numbers) if n != before + 1]:
         yield Finding(name, "log", f"commit {gaps[0] - 1} is missing", "restore the file from a backup")
+        return
+    if damaged(store, path):
         return
     log = TableLog(store, path)
     kept = sums.kept(store, path) if isinstance(store, LocalStore) else {}
@@ -216,6 +218,8 @@ def _lost(lake: Lake, names: Sequence[str]) -> Iterator[Finding]:
     logs: dict[str, TableLog] = {}
     for (source, table), done in sorted(newest.items()):
         if done.version is None or (names and table not in names and table in set(lake.names())):
+            continue
+        if damaged(lake.store, table_key(table)):
             continue
         log = logs.setdefault(table, TableLog(lake.store, table_key(table)))
         if not log.exists:
