@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup system lock check lint test demo airflow bench docs clean
+.PHONY: help setup system lock check lint test demo airflow bench chaos docs clean
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -41,6 +41,9 @@ airflow: setup ## the same, and leave Airflow up with its user interface
 
 bench: setup ## measure against the figures in bench/
 	@$(BIN)/python -m bench
+
+chaos: setup ## kill loads at random, a hundred rounds, and compare the lake with one that was left alone
+	@PYTHONPATH=. $(BIN)/python -m tests.chaos $(or $(ROUNDS),100) $(or $(SEED),1)
 
 docs: ## generate the table pages and the list of messages
 	@$(BIN)/sanyu docs

@@ -1,0 +1,5 @@
+"""`python -m cli`: the command line where the program `sanyu` is not on the path."""
+
+from cli import program
+
+program()
