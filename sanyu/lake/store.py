@@ -11,6 +11,7 @@ import datetime as dt
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
@@ -20,8 +21,11 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from sanyu.settings import Settings
+from schemas.messages import SanyuError
 
 Scheme = Literal["s3a", "s3", "path"]
+_UNSAFE = re.compile(r"[%\[\]\\|^`\x00-\x1f\x7f\ud800-\udfff]")
+_UNSAFE_ON_S3 = re.compile(r"[%\[\]\\|^`?#\x00-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,19 @@ def checked(key: str) -> str:
     if not key or key.startswith("/") or "\\" in key or any(part.startswith(".") for part in parts):
         raise ValueError(f"{key!r} is not a key of a lake")
     return key
+
+
+def checked_url(url: str) -> str:
+    """Return a lake's address; SY-L061 where it holds a character with which one of the engines could not read back what is written.
+
+    delta-rs and DuckDB decode `%`, take `\\` for `/`, and refuse `[`, `]`, `|` and `^`; a backquote ends a path in Spark's SQL; control
+    characters and bytes that are no UTF-8 are in no address. On S3, `?` and `#` begin other parts of the address.
+    """
+    unsafe = _UNSAFE_ON_S3 if "://" in url else _UNSAFE
+    found = unsafe.search(url)
+    if found:
+        raise SanyuError("SY-L061", path=url.encode("utf-8", "backslashreplace").decode(), character=repr(found[0]).strip("'\""))
+    return url
 
 
 class Store(ABC):
@@ -115,7 +132,7 @@ class LocalStore(Store):
 
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().resolve()
-        self.url = str(self.root)
+        self.url = checked_url(str(self.root))
 
     def _path(self, key: str) -> Path:
         return self.root / checked(key)
@@ -203,6 +220,11 @@ class LocalStore(Store):
         if not path.is_file():
             raise FileNotFoundError(path)
         return path
+
+
+def literal(uri: str) -> str:
+    """Return an address for Spark's readers of plain files, which take `* ? {` in a path for a pattern: escaped, so that it is itself."""
+    return re.sub(r"([*?{}])", r"\\\1", uri)
 
 
 def open_store(url: str | Path, settings: Settings | None = None) -> Store:
