@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from quality.docs import pages
+from sanyu.lake import folders
 from schemas.registry import contracts
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -15,7 +16,7 @@ OWNED = ("docs/tables/**/*.md", "docs/tables/**/*.odcs.yaml", "tests/golden/*.js
 
 def stale(root: Path = ROOT) -> dict[str, str]:
     """Return the generated files that are not as they should be, path → unified diff; a file that nothing generates any more counts."""
-    wanted = pages(contracts())
+    wanted = _pages()
     present = {str(p.relative_to(root)) for glob in OWNED for p in root.glob(glob)}
     found = {path: (root / path).read_text("utf-8") if (root / path).exists() else "" for path in {*wanted, *present}}
     return {p: _diff(p, found[p], wanted.get(p, "")) for p in sorted(found) if p not in wanted or found[p] != wanted[p]}
@@ -23,7 +24,7 @@ def stale(root: Path = ROOT) -> dict[str, str]:
 
 def write(root: Path = ROOT) -> list[str]:
     """Bring all generated files up to date and return the paths that changed."""
-    wanted = pages(contracts())
+    wanted = _pages()
     changed = list(stale(root))
     for path in changed:
         target = root / path
@@ -43,6 +44,10 @@ def generate(root: Path = ROOT, *, check_only: bool = False) -> int:
         return 1 if differences else 0
     sys.stdout.writelines(f"{path}\n" for path in write(root))
     return 0
+
+
+def _pages() -> dict[str, str]:
+    return {**pages(contracts()), "infra/terraform/modules/lake/folders.json": folders.as_json()}
 
 
 def _diff(path: str, old: str, new: str) -> str:
