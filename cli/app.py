@@ -47,7 +47,7 @@ def sources(ctx: typer.Context, json: Json = False) -> None:
     context: Context = ctx.obj
     last = context.lake.ledger.last_by_source()
     rows = [
-        (s.name, s.source.title, s.read.origin, s.read.format or "auto", ", ".join(i.contract for i in s.into), last.get(s.name))
+        (s.name, s.source.title, s.read.origin, s.read.shown_format, ", ".join(i.contract for i in s.into), last.get(s.name))
         for s in context.sources.values()
     ]
     names = ("source", "title", "reads", "format", "into", "last delivery")
