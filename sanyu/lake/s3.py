@@ -15,7 +15,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sanyu.lake.store import Blob, Scheme, Store, checked, checked_url
+from sanyu.lake.base import Blob, Scheme, Store, checked, checked_url
 from sanyu.settings import Settings
 from schemas.messages import SanyuError
 
