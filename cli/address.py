@@ -64,9 +64,11 @@ def engine_of(ctx: typer.Context) -> AddressEngine:
         return AddressEngine.load(chosen["index"])
     if chosen["gazetteer"] is not None:
         return AddressEngine.build(chosen["gazetteer"], aliases=chosen["aliases"], element_aliases=chosen["element_aliases"])
+    from sanyu.address import lakeindex
+
     context: Context = ctx.obj
     try:
-        found: AddressEngine = context.lake.addresses()
+        found: AddressEngine = lakeindex.open_engine(context.lake)
     except SanyuError as error:
         if error.code != "SY-A073":
             raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -47,7 +46,7 @@ def sources(ctx: typer.Context, json: Json = False) -> None:
     context: Context = ctx.obj
     last = context.lake.ledger.last_by_source()
     rows = [
-        (s.name, s.source.title, s.read.origin, s.read.format or "auto", ", ".join(i.contract for i in s.into), last.get(s.name))
+        (s.name, s.source.title, s.read.origin, s.read.shown_format, ", ".join(i.contract for i in s.into), last.get(s.name))
         for s in context.sources.values()
     ]
     names = ("source", "title", "reads", "format", "into", "last delivery")
@@ -294,17 +293,34 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep-airflow", help="Leave Airflow up with its UI.")] = False,
 ) -> None:
     """Run a city from landing to a first release through Airflow, and show what came out."""
+    from sanyu.shipped import repository
+
+    repository("sanyu demo")
     from cli.demo import run_demo
 
     raise typer.Exit(run_demo(ctx.obj.options, city, data, keep_airflow=keep))
 
 
 @app.command()
+def where(json: Json = False) -> None:
+    """Show where the chains, the DAGs and the source definitions are that come with Sanyu, and its packages."""
+    from sanyu.shipped import FOLDERS, packages, shipped
+
+    found = {name: str(shipped(name)) for name in FOLDERS} | {"packages": str(packages())}
+    if json:
+        show.dump(found)
+    else:
+        for name, path in found.items():
+            show.console.print(f"{name:<10}{path}", soft_wrap=True, highlight=False)
+
+
+@app.command()
 def docs(ctx: typer.Context, check: Annotated[bool, typer.Option(help="Only tell whether they are up to date.")] = False) -> None:
     """Write what is generated from the contracts: table pages, messages, codes, ODCS, dbt sources."""
     from cli.generate import generate
+    from sanyu.shipped import repository
 
-    raise typer.Exit(generate(Path.cwd(), check_only=check))
+    raise typer.Exit(generate(repository("sanyu docs"), check_only=check))
 
 
 mining.add_to(app)

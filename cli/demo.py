@@ -24,10 +24,10 @@ from demo.city import generate
 from demo.score import Score, score
 from jobs.context import Context
 from jobs.loading.report import report_key
+from sanyu.shipped import shipped
 from schemas.chain import load_chains
 from schemas.messages import SanyuError
 
-ROOT = Path(__file__).resolve().parents[1]
 WORK = Path(".sanyu")
 LOAD, RELEASE = "city", "release"
 RELEASE_PATIENCE_S = 90
@@ -61,7 +61,7 @@ class Demo:
 def run_demo(options: Mapping[str, Any], city: str, data: str | None, *, keep_airflow: bool) -> int:
     """Run the city and print the summary; return the exit code: 0, or 3 if a table or the score failed."""
     console = show.console
-    folder = Path(city) if Path(city).is_dir() else ROOT / "sources" / city
+    folder = Path(city) if Path(city).is_dir() else shipped("sources") / city
     if not (folder / "city.toml").is_file():
         raise SanyuError("SY-D004", folder=str(folder))
     generated = city == "demo" and data is None
@@ -86,7 +86,7 @@ def run_demo(options: Mapping[str, Any], city: str, data: str | None, *, keep_ai
         making = pool.submit(_generated, work, editions[0])
         # Geocoding waits to be switched on: it would be a Spark session beside the release's.
         home, dags = WORK / "airflow" / folder.name, (LOAD, RELEASE, *(f"chain_{name}" for name in chains))
-        with LocalAirflow(context.settings, home, ROOT / "dags", only=dags) as airflow, _progress(demo):
+        with LocalAirflow(context.settings, home, shipped("dags"), only=dags) as airflow, _progress(demo):
             demo.say(f"Airflow is up at {airflow.url}")
             scores: dict[int, Score] = {}
             for edition, after in zip(editions, (*editions[1:], None), strict=True):
@@ -140,7 +140,7 @@ def _deliver(demo: Demo, work: Path, edition: Literal[1, 2]) -> None:
 
 def _chains(city: str) -> tuple[str, ...]:
     """Return the chains that are of this city, but for those that run by partition."""
-    return tuple(chain.name for chain in load_chains(ROOT / "chains").values() if chain.city == city and chain.partition is None)
+    return tuple(chain.name for chain in load_chains(shipped("chains")).values() if chain.city == city and chain.partition is None)
 
 
 def _mine(demo: Demo, airflow: LocalAirflow, chains: tuple[str, ...], *, again: bool) -> None:

@@ -16,9 +16,9 @@ from sanyu.jars import jar_paths
 from sanyu.readers.sandbox import capabilities
 from sanyu.session import JAVA_MAJOR, jar_group_names, java_version
 from sanyu.settings import Settings, memory_bytes
+from sanyu.shipped import checkout
 from schemas.messages import SanyuError, catalogue, language
 
-_PROJECT = Path(__file__).resolve().parents[1]
 _PYTHON = "3.11"
 _GIB = 1 << 30
 _DISK_BYTES = 5 * _GIB
@@ -74,16 +74,17 @@ def _python(_: Settings) -> str:
 
 
 def _pins(_: Settings) -> str:
-    """Compare every package of the lock with what is installed."""
-    lock = _PROJECT / "requirements.lock"
-    wanted = dict(re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s\\;]+)", lock.read_text("utf-8"), re.MULTILINE))
+    """Compare every package of the lock with what is installed; without the repository, those that the library itself pins."""
+    root = checkout()
+    lock = "\n".join(importlib.metadata.requires("sanyu") or ()) if root is None else (root / "requirements.lock").read_text("utf-8")
+    wanted = dict(re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s\\;]+)(?!.*extra ==)", lock, re.MULTILINE))
     installed = {_normal(one.name): one.version for one in importlib.metadata.distributions()}
     wrong = [
         f"{name} {installed.get(_normal(name), 'missing')} ≠ {pin}" for name, pin in wanted.items() if installed.get(_normal(name)) != pin
     ]
     if wrong:
         raise SanyuError("SY-E041", count=len(wrong), total=len(wanted), examples=", ".join(wrong[:3]))
-    return f"{len(wanted)} = requirements.lock"
+    return f"{len(wanted)} = {'requirements.lock' if root else 'pins of the library'}"
 
 
 def _normal(name: str) -> str:
@@ -168,7 +169,7 @@ def _isolation(_: Settings) -> str:
 
 def _shared(_: Settings) -> str:
     """Say where the real cities' data are; without them only the tests and demos that need them are left out."""
-    place = Path(os.environ.get("SANYU_SHARED") or _PROJECT.parent / "shared").resolve() / "data"
+    place = Path(os.environ.get("SANYU_SHARED") or (checkout() or Path.cwd()).parent / "shared").resolve() / "data"
     return str(place) if place.is_dir() else "–"
 
 

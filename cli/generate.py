@@ -7,23 +7,23 @@ import sys
 from pathlib import Path
 
 from quality.docs import pages
+from sanyu.lake import folders
 from schemas.registry import contracts
 
-ROOT = Path(__file__).resolve().parents[1]
 OWNED = ("docs/tables/**/*.md", "docs/tables/**/*.odcs.yaml", "tests/golden/*.json")
 
 
-def stale(root: Path = ROOT) -> dict[str, str]:
+def stale(root: Path) -> dict[str, str]:
     """Return the generated files that are not as they should be, path → unified diff; a file that nothing generates any more counts."""
-    wanted = pages(contracts())
+    wanted = _pages()
     present = {str(p.relative_to(root)) for glob in OWNED for p in root.glob(glob)}
     found = {path: (root / path).read_text("utf-8") if (root / path).exists() else "" for path in {*wanted, *present}}
     return {p: _diff(p, found[p], wanted.get(p, "")) for p in sorted(found) if p not in wanted or found[p] != wanted[p]}
 
 
-def write(root: Path = ROOT) -> list[str]:
+def write(root: Path) -> list[str]:
     """Bring all generated files up to date and return the paths that changed."""
-    wanted = pages(contracts())
+    wanted = _pages()
     changed = list(stale(root))
     for path in changed:
         target = root / path
@@ -35,7 +35,7 @@ def write(root: Path = ROOT) -> list[str]:
     return changed
 
 
-def generate(root: Path = ROOT, *, check_only: bool = False) -> int:
+def generate(root: Path, *, check_only: bool = False) -> int:
     """Write what is stale and name it, or with `check_only` show the differences; 1 if it was only checked and something is stale."""
     if check_only:
         differences = stale(root)
@@ -43,6 +43,10 @@ def generate(root: Path = ROOT, *, check_only: bool = False) -> int:
         return 1 if differences else 0
     sys.stdout.writelines(f"{path}\n" for path in write(root))
     return 0
+
+
+def _pages() -> dict[str, str]:
+    return {**pages(contracts()), "infra/terraform/modules/lake/folders.json": folders.as_json()}
 
 
 def _diff(path: str, old: str, new: str) -> str:

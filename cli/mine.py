@@ -9,6 +9,7 @@ import typer
 
 from cli import show
 from jobs.context import Context
+from sanyu.shipped import repository
 from schemas.messages import SanyuError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
@@ -119,6 +120,7 @@ def run_chain(
 
 def planted(context: Context, truth: Path) -> list[dict[str, Any]]:
     """Return precision and recall of each planted kind of hot spot in the demo city's events."""
+    repository("--truth")
     from demo.events import score_of_lake
     from demo.view import load_truth
 

@@ -14,7 +14,8 @@ from typing import Any
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import DAG, PartitionedAssetTimetable, PartitionedAtRuntime
 
-from dags.wiring import PARTITIONS, ROOT, SETTINGS, job, partition_mapper, spark_arguments
+from dags.wiring import PARTITIONS, SETTINGS, job, partition_mapper, spark_arguments
+from sanyu.shipped import shipped
 from schemas.chain import Chain, load_chains
 
 
@@ -61,6 +62,6 @@ def chain_dag(chain: Chain) -> DAG:
     return dag
 
 
-for _chain in load_chains(ROOT / "chains").values():
+for _chain in load_chains(shipped("chains")).values():
     if _chain.city in (None, SETTINGS.city):
         globals()[f"chain_{_chain.name}"] = chain_dag(_chain)

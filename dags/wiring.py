@@ -12,11 +12,12 @@ from airflow.sdk import Asset, IdentityMapper, PartitionMapper, ProductMapper, S
 
 from sanyu.session import submit_arguments
 from sanyu.settings import Settings
+from sanyu.shipped import packages
 from schemas.city import ordered_sources
 from schemas.partition import is_period, partition_fields
 from schemas.registry import contracts
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = packages()
 SETTINGS = Settings.load()
 SOURCES = ordered_sources(Path(SETTINGS.sources_dir))
 TABLES_CHANGED = "core-tables-changed"

@@ -21,9 +21,9 @@ from typing import IO, Any, Self
 from demo.airflow_api import AirflowApi, quoted
 from sanyu.processes import end, free_port, start, tagged
 from sanyu.settings import Settings
+from sanyu.shipped import packages, shipped
 from schemas.messages import SanyuError
 
-_PROJECT = Path(__file__).resolve().parents[1]
 _COMPONENTS = ("scheduler", "dag-processor", "api-server")
 _HEALTHY = ("metadatabase", "scheduler", "dag_processor")
 _ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
@@ -62,7 +62,7 @@ class LocalAirflow:
     ) -> None:
         self.settings = settings
         self.home = home.resolve()
-        self.dags = (dags or _PROJECT / "dags").resolve()
+        self.dags = (dags or shipped("dags")).resolve()
         self.port = 0
         self.healthy_after_s = 0.0
         self._only = only
@@ -195,7 +195,7 @@ class LocalAirflow:
             "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": 30,
             "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps(_spark_connection(self.settings.spark_master)),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-            "PYTHONPATH": _PROJECT,
+            "PYTHONPATH": packages(),
             "PYTHONWARNINGS": "ignore",
             "SPARK_LOCAL_IP": "127.0.0.1",
             **self.settings.variables(),

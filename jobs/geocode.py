@@ -149,7 +149,7 @@ class _Job:
 
     def _in_process(self, name: str, fresh: pa.Table, still: dict[str, pa.Table], batch: str) -> Counter[str]:
         """Match the rows here and write both tables; return what became of the fresh ones."""
-        answers = answered(self.loading.lake.addresses(), fresh) if fresh.num_rows else None
+        answers = answered(lakeindex.open_engine(self.loading.lake), fresh) if fresh.num_rows else None
         for target in (REVIEW, MATCH):  # the matches last: a run that died before them is made again
             made = [] if answers is None else [target_rows(answers, target, name, self.gazetteer_code)]
             table = pa.concat_tables([still[target], *made]).sort_by(_KEY[0])

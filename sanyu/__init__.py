@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sanyu import coords as coords
     from sanyu import mining as mining
     from sanyu.address.engine import AddressEngine as AddressEngine
+    from sanyu.front import OpenedLake
     from sanyu.lake import Lake as Lake
     from sanyu.lake import Table as Table
     from sanyu.lake import TableInfo as TableInfo
@@ -37,12 +38,12 @@ _WHERE = {
 __all__ = ["AddressEngine", "Lake", "SanyuError", "Settings", "Table", "TableInfo", "beidou", "coords", "mining", "open"]
 
 
-def open(path_or_url: str | Path | None = None, **settings: Any) -> Lake:  # noqa: A001 - the public name
+def open(path_or_url: str | Path | None = None, **settings: Any) -> OpenedLake:  # noqa: A001 - the public name
     """Open a lake for reading: a folder, `s3a://bucket/prefix`, or by default the one that the settings name.
 
     `settings` are fields of `Settings`, over file and environment. SY-L001 where there is no such folder.
     """
-    from sanyu.lake.read import open_lake
+    from sanyu.front import open_lake
 
     return open_lake(path_or_url, **settings)
 

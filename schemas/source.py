@@ -5,21 +5,16 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
+from schemas.kinds import Read, kinds
 from schemas.messages import SanyuError
 from schemas.model import Frozen
 
-_OF_DATABASES = frozenset({"url", "table", "query", "user_env", "password_env", "driver", "geometry", "changed_by", "fetch_size"})
-_OF_FILES = frozenset({"path", "layer", "encoding", "header", "delimiter"})
-# How a database is reached does not decide what its rows become.
-_OF_ACCESS = frozenset({"url", "user_env", "password_env", "driver", "changed_by", "fetch_size"})
-_CREDENTIALS = re.compile(r"[?;&](user|username|password|pwd)=|://[^/@]*@|thin:[^/@]+/[^@]*@", re.IGNORECASE)
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
@@ -33,82 +28,6 @@ class About(Frozen):
     publisher: str | None = None
     licence: str
     attribution: str
-
-
-class Read(Frozen):
-    """Which files, and how they are parsed. `path` is a glob below the data root; a list reads several.
-
-    With `format = "jdbc"` the rows of a database are read instead of files: `url`, and `table` or `query`. Credentials come from the
-    variables that `user_env` and `password_env` name, never from here.
-    `open_schema` is for formats whose rows each bring their own keys (OSM): a name that no row has is then empty, not an error.
-    """
-
-    path: str | tuple[str, ...] = ()
-    format: str | None = None
-    layer: str | None = None
-    encoding: str | None = None
-    crs: str | None = None
-    datum_operation: str | None = None
-    header: tuple[str, ...] | None = None
-    delimiter: str | None = None
-    x: str | None = None
-    y: str | None = None
-    wkt: str | None = None
-    tags: str | None = None  # a column with hstore text, offered to expressions as the map `tags`
-    open_schema: bool = False
-    max_seconds: int = 600
-    max_memory_mb: int = 4096
-    url: str | None = None
-    table: Annotated[str, StringConstraints(pattern=r"^[\w$]+(\.[\w$]+){0,2}$")] | None = None
-    query: str | None = None
-    user_env: str | None = None
-    password_env: str | None = None
-    driver: str | None = None
-    geometry: str | None = None
-    changed_by: str | None = None
-    fetch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-
-    @model_validator(mode="after")
-    def _files_or_database(self) -> Self:
-        given = {name for name in self.model_fields_set if getattr(self, name) is not None}
-        if not self.is_database:
-            if not self.path:
-                raise ValueError("`path` is missing: which files to read")
-            if wrong := sorted(given & _OF_DATABASES):
-                raise ValueError(f'{wrong[0]} is for format = "jdbc"')
-            return self
-        if wrong := sorted(given & _OF_FILES):
-            raise ValueError(f'{wrong[0]} is for files, not for format = "jdbc"')
-        if not (self.url or "").startswith("jdbc:"):
-            raise ValueError("`url` is missing or no JDBC address, such as jdbc:postgresql://host:5432/city")
-        if _CREDENTIALS.search(self.url or ""):
-            raise ValueError("credentials in `url`: name the variables that hold them as `user_env` and `password_env`")
-        if (self.table is None) == (self.query is None):
-            raise ValueError("give either `table` or `query`")
-        return self
-
-    @property
-    def is_database(self) -> bool:
-        return self.format == "jdbc"
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        return (self.path,) if isinstance(self.path, str) else self.path
-
-    @property
-    def server(self) -> str:
-        """Return the database's address without the options behind it."""
-        return re.split(r"[?;]", (self.url or "").removeprefix("jdbc:"))[0]
-
-    @property
-    def sql(self) -> str:
-        """Return the query that gives a database's rows."""
-        return self.query.strip().rstrip(";") if self.query else f"select * from {self.table}"
-
-    @property
-    def origin(self) -> str:
-        """Return in a few words where the rows are: the files' patterns, or the database with its table."""
-        return f"{self.server} {self.table or 'query'}" if self.is_database else ", ".join(self.paths)
 
 
 class Delivery(Frozen):
@@ -148,6 +67,12 @@ class Into(Frozen):
     columns: dict[str, str | ColumnFrom]
 
     @property
+    def fingerprint(self) -> str:
+        """Return a digest of all that decides what the raw rows become in this table: every field, in whatever order and form."""
+        decisive = self.model_dump(mode="json") | {"columns": {name: rule.model_dump(mode="json") for name, rule in self.rules.items()}}
+        return _digest(decisive)
+
+    @property
     def rules(self) -> dict[str, ColumnFrom]:
         return {name: ColumnFrom(expr=rule) if isinstance(rule, str) else rule for name, rule in self.columns.items()}
 
@@ -176,10 +101,42 @@ class Source(Frozen):
         return f"raw.{self.source.domain}__{self.name}"
 
     @property
+    def reading(self) -> str:
+        """Return a digest of all that decides which raw rows a delivery has, and when they are valid.
+
+        Titles, licences, schedules, and how a database is reached, decide nothing.
+        """
+        delivery = self.delivery.model_dump(mode="json", include={"snapshot", "edition_at", "time_zone"})
+        return _digest(
+            {
+                "source": self.name,
+                "domain": self.source.domain,
+                "kind": self.read.name(),
+                "read": self.read.decisive(),
+                "delivery": delivery,
+            }
+        )
+
+    @property
     def fingerprint(self) -> str:
         """Return a digest of all that decides what the rows become; it is part of the batch id."""
-        decisive = self.model_dump(mode="json", exclude={"read": set(_OF_ACCESS), "delivery": {"max_ended", "fewer_files"}})
-        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+        return _digest({"reading": self.reading, "into": {into.contract: into.fingerprint for into in self.into}})
+
+    @property
+    def former_fingerprint(self) -> str:
+        """Return the digest of version 0.1, by which batches that landed then are recognised: it was over titles and schedules, too."""
+        read = dict.fromkeys(("path", "layer", "encoding", "header", "delimiter", "table", "query", "geometry")) | {"path": []}
+        read |= self.read.decisive()
+        delivery = self.delivery.model_dump(mode="json", include={"snapshot", "edition_at", "time_zone", "schedule"})
+        return _digest(self.model_dump(mode="json") | {"read": read, "delivery": delivery})
+
+    def has_rows_of(self, other: Source) -> bool:
+        """Tell whether a delivery that landed under another definition of this source is the same under this one.
+
+        It is if the raw rows are the same, and become the same in every table that both have; then only what is new is to be loaded.
+        """
+        theirs = {into.contract: into.fingerprint for into in other.into}
+        return self.reading == other.reading and all(theirs.get(into.contract, into.fingerprint) == into.fingerprint for into in self.into)
 
 
 def load_source(path: Path) -> Source:
@@ -192,7 +149,7 @@ def load_source(path: Path) -> Source:
         return Source.model_validate(data)
     except ValidationError as error:
         first: Any = error.errors()[0]
-        where = ".".join(str(p) for p in first["loc"])
+        where = _field(first["loc"])
         hint = ""
         if first["type"] == "extra_forbidden":
             near = difflib.get_close_matches(str(first["loc"][-1]), _known_keys(), n=1)
@@ -213,6 +170,15 @@ def load_sources(folder: Path) -> dict[str, Source]:
     return found
 
 
+def _field(loc: tuple[int | str, ...]) -> str:
+    """Return the place of an error as it is in the file: pydantic puts the kind of the section `[read]` in between."""
+    return ".".join(str(part) for number, part in enumerate(loc) if not (number == 1 and loc[0] == "read" and part in kinds()))
+
+
+def _digest(decisive: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def _known_keys() -> list[str]:
-    models: tuple[type[Frozen], ...] = (Source, About, Read, Delivery, Into, ColumnFrom)
+    models: tuple[type[Frozen], ...] = (Source, About, *kinds().values(), Delivery, Into, ColumnFrom)
     return sorted({key for model in models for key in model.model_fields})

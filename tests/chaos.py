@@ -7,6 +7,7 @@ that was loaded without any accident: rows, stamps, ledger, and `sanyu verify`. 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -130,10 +131,8 @@ def _is_java(pid: int) -> bool:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def main(rounds: int, seed: int) -> int:

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from quality.checks import screened
+from sanyu.lake.store import literal
 from schemas.model import Contract, GeometryKind, History
 from schemas.source import Into, Source
 from schemas.stamp import table_fields
@@ -40,7 +41,7 @@ def raw_rows(spark: SparkSession, parts: Sequence[Part], source: Source, batch_i
         [(uri.rsplit("/", 2)[-2] + "/" + uri.rsplit("/", 1)[-1], file, crs) for (file, crs), uris in by_folder.items() for uri in uris],
         "part string, file_name string, crs string",
     )
-    read = spark.read.parquet(*sorted({part.uri for part in parts})).withColumn(
+    read = spark.read.parquet(*sorted({literal(part.uri) for part in parts})).withColumn(
         "part", F.regexp_extract(F.col("_metadata.file_path"), "([^/]+/[^/]+)$", 1)
     )
     return read.join(F.broadcast(names), "part").select(

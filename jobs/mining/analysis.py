@@ -27,7 +27,7 @@ from sanyu.lake.deliveries import sequence
 from sanyu.lake.duck import text
 from schemas.registry import find_contract
 from schemas.stamp import OBSERVED_AT, STAMP
-from transforms.mining.shelf.found import found_rows
+from transforms.mining.found import found_rows
 from transforms.mining.shelf.frames import IN_PROCESS_ROWS, Way, frame_kind, noted
 from transforms.mining.shelf.tool import Tool, find_tool
 from transforms.mining.shelf.update import Updated

@@ -13,6 +13,7 @@ from jobs.context import Loading
 from jobs.mining.analysis import Analysis, MineReport
 from jobs.mining.analysis import run as mine
 from sanyu.lake.store import LocalStore
+from sanyu.shipped import shipped
 from schemas.chain import Chain, Step, load_chains
 from schemas.messages import SanyuError
 from schemas.model import Contract
@@ -36,8 +37,8 @@ class ChainReport:
 
 
 def chain_folder() -> Path:
-    """Return the folder of the chains that come with the project."""
-    return Path(__file__).resolve().parents[2] / "chains"
+    """Return the folder of the chains that come with Sanyu."""
+    return shipped("chains")
 
 
 def find_chain(name: str, folder: Path | None = None) -> Chain:

@@ -23,12 +23,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
+from sanyu.address.cells import csv_cell, xlsx_cell
 from sanyu.readers.textencoding import detect
 from schemas.messages import SanyuError
 
 XLSX_ROWS = 1_048_575
 CRS = "EPSG:4490"
-CELL_CHARS = 32_767  # what a cell of a workbook holds
 _DELIMITERS = ",\t;|"
 
 
@@ -185,7 +185,7 @@ class _Text(Writer):
 
 
 class CsvWriter(_Text):
-    """CSV in UTF-8 with a mark, which spreadsheets need to tell it from GBK."""
+    """CSV in UTF-8 with a mark, which spreadsheets need to tell it from GBK; texts that may be formulas are guarded."""
 
     encoding = "utf-8-sig"
 
@@ -193,8 +193,9 @@ class CsvWriter(_Text):
         plain = self.plain(table)
         out = csv.writer(self.file)
         if not self.rows:
-            out.writerow(plain.column_names)
-        out.writerows(zip(*(plain[name].to_pylist() for name in plain.column_names), strict=True))
+            out.writerow(map(csv_cell, plain.column_names))
+        columns = (map(csv_cell, plain[name].to_pylist()) for name in plain.column_names)
+        out.writerows(zip(*columns, strict=True))
         self.rows += table.num_rows
 
 
@@ -251,12 +252,12 @@ class XlsxWriter(Writer):
     def write(self, table: pa.Table) -> None:
         plain = self.plain(table)
         if not self.rows:
-            self.sheet.append(plain.column_names)
+            self.sheet.append([xlsx_cell(self.sheet, name) for name in plain.column_names])
         self.rows += plain.num_rows
         if self.rows > XLSX_ROWS:
             raise SanyuError("SY-A072", path=self.path.name, limit=XLSX_ROWS)
         for row in zip(*(plain[name].to_pylist() for name in plain.column_names), strict=True):
-            self.sheet.append([_cell(value) for value in row])
+            self.sheet.append([xlsx_cell(self.sheet, value) for value in row])
 
     def close(self) -> None:
         if self.is_open:
@@ -302,11 +303,3 @@ def writer_of(path: Path, prefix: str, more: Mapping[str, Callable[[Path, str], 
 def shapes_of(table: pa.Table, prefix: str) -> Any:
     """Return the geometry of each row, None where it has no place."""
     return np.asarray(shapely.from_wkb(table[f"{prefix}geom"].to_numpy(zero_copy_only=False)), dtype=object)
-
-
-def _cell(value: Any) -> Any:
-    """Return what a workbook takes: no control characters, and text that is never a formula."""
-    if not isinstance(value, str):
-        return value if value is None or isinstance(value, bool | int | float) else str(value)
-    clean = "".join(c for c in value[:CELL_CHARS] if c >= " " or c in "\t\n\r")
-    return "'" + clean if clean[:1] in "=+-@" else clean

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import importlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -116,11 +115,6 @@ class Lake:
         from sanyu.lake.writer import TableWriter
 
         return TableWriter(self.store, self.ledger, spark)
-
-    def addresses(self) -> Any:
-        """Return the `AddressEngine` over the lake's gazetteer, as `sanyu address build` made it last; SY-A073 where there is none."""
-        # By name, as the front door does: the engine stands above the lake.
-        return importlib.import_module("sanyu.address.lakeindex").open_engine(self)
 
     def names(self) -> list[str]:
         """Return the names of the tables that are there, sorted by layer, then name."""

@@ -15,7 +15,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sanyu.lake.store import Blob, Scheme, Store, checked
+from sanyu.lake.base import Blob, Scheme, Store, checked, checked_url
 from sanyu.settings import Settings
 from schemas.messages import SanyuError
 
@@ -29,7 +29,7 @@ class S3Store(Store):
         bucket, _, prefix = url.split("://", 1)[1].partition("/")
         self.bucket = bucket
         self.prefix = prefix.strip("/")
-        self.url = f"s3a://{bucket}/{self.prefix}".rstrip("/")
+        self.url = checked_url(f"s3a://{bucket}/{self.prefix}".rstrip("/"))
         self.endpoint = settings.s3_endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         self.region = settings.s3_region
         keys = settings.s3_keys()

@@ -14,12 +14,15 @@ import zoneinfo
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import sanyu.readers
+from sanyu.lake.deliveries import deliveries
 from sanyu.lake.records import recall
 from sanyu.lake.store import Store
 from sanyu.readers import FORMATS, Limits, ReadOptions, detect_format
 from sanyu.readers.archive import shapefile_siblings
+from schemas.kinds import Files
 from schemas.messages import SanyuError
 from schemas.model import Contract
 from schemas.source import Source
@@ -57,7 +60,7 @@ class Fingerprint:
     hashes: dict[str, tuple[int, int, str]]
 
 
-def fingerprint_files(store: Store, source: Source, data_root: Path, contracts: Mapping[str, Contract]) -> Fingerprint:
+def fingerprint_files(store: Store, source: Source, read: Files, data_root: Path, contracts: Mapping[str, Contract]) -> Fingerprint:
     """Return what would be landed, and its batch id: `<date of edition>-<12 hex>`.
 
     The hex is a digest over the files' content, the source definition and the contract versions. A batch that the lake holds under this
@@ -65,7 +68,7 @@ def fingerprint_files(store: Store, source: Source, data_root: Path, contracts: 
     """
     known = remembered(store, source)
     hashes: dict[str, tuple[int, int, str]] = {}
-    files = tuple(_incoming(path, data_root, known, hashes) for path in _resolved(source, data_root))
+    files = tuple(_incoming(path, data_root, known, hashes) for path in _resolved(source.name, read, data_root))
     newest = max(path.stat().st_mtime_ns for f in files for _, path in f.members)
     return identified(store, source, contracts, files, hashes, dt.datetime.fromtimestamp(newest // 1_000_000_000, dt.UTC))
 
@@ -79,15 +82,44 @@ def identified(
     newest: dt.datetime,
 ) -> Fingerprint:
     """Return the batch that files of known content are; `newest` is its edition where the definition names none."""
-    versions = {i.contract: contracts[i.contract].version for i in source.into}
-    content = json.dumps([sorted(f.sha256 for f in files), source.fingerprint, versions], sort_keys=True)
-    digest = hashlib.sha256(content.encode()).hexdigest()[:12]
-    for folder in store.folders(f"landing/{source.name}"):
-        known = edition_of(store, f"landing/{source.name}/{folder}") if folder.endswith(digest) else None
-        if known is not None:
-            return Fingerprint(folder, known, files, hashes)
+    digest, *former = _digests(source, contracts, files)
+    known = _same_delivery(store, source, contracts, files, (digest, *former))
+    if known is not None:
+        return Fingerprint(*known, files, hashes)
     edition = _edition(source, newest)
     return Fingerprint(f"{edition:%Y%m%d}-{digest}", edition.isoformat(timespec="microseconds"), files, hashes)
+
+
+def _digests(source: Source, contracts: Mapping[str, Contract], files: tuple[Incoming, ...]) -> tuple[str, str]:
+    """Return what ends the id of this batch, and what ended it in version 0.1."""
+    versions = {into.contract: contracts[into.contract].version for into in source.into if into.contract in contracts}
+    content = sorted(file.sha256 for file in files)
+    texts = [json.dumps([content, by, versions], sort_keys=True) for by in (source.fingerprint, source.former_fingerprint)]
+    return hashlib.sha256(texts[0].encode()).hexdigest()[:12], hashlib.sha256(texts[1].encode()).hexdigest()[:12]
+
+
+def _same_delivery(
+    store: Store, source: Source, contracts: Mapping[str, Contract], files: tuple[Incoming, ...], digests: tuple[str, ...]
+) -> tuple[str, str] | None:
+    """Return id and edition of the batch in the lake that this delivery is, None for a new one.
+
+    Its id ends in one of the digests; or it is the last delivery of the source, of the same content under a definition that makes the same
+    rows of it in all tables that both have, such as before a further table was added.
+    """
+    for folder in store.folders(f"landing/{source.name}"):
+        edition_at = edition_of(store, f"landing/{source.name}/{folder}") if folder.endswith(digests) else None
+        if edition_at is not None:
+            return folder, edition_at
+    order = deliveries(store, source.name)
+    if order:
+        landed = recall(store, f"landing/{source.name}/{order[-1]}/manifest.json", _edition_and_definition)
+        if landed and order[-1].endswith(_digests(landed[1], contracts, files)) and source.has_rows_of(landed[1]):
+            return order[-1], landed[0]
+    return None
+
+
+def _edition_and_definition(manifest: dict[str, Any]) -> tuple[str, Source]:
+    return str(manifest["edition_at"]), Source.model_validate(manifest["definition"])
 
 
 def edition_of(store: Store, folder: str) -> str | None:
@@ -115,12 +147,11 @@ def keep_hashes(store: Store, source: Source, found: Fingerprint) -> None:
         store.put(hashes_key(source), text)
 
 
-def read_options(source: Source, path: Path | None = None) -> ReadOptions:
-    """Return how the source's files are parsed; without a `format` in the definition the file's content decides (SY-L034 if it can't)."""
-    read = source.read
-    name = read.format or (detect_format(path) if path is not None else None)
+def read_options(read: Files, path: Path) -> ReadOptions:
+    """Return how a file is parsed; without a `format` in the definition the file's content decides (SY-L034 if it can't)."""
+    name = read.format or detect_format(path)
     if name is None:
-        raise SanyuError("SY-L034", file=path.name if path else ", ".join(read.paths), choices=", ".join(FORMATS))
+        raise SanyuError("SY-L034", file=path.name, choices=", ".join(FORMATS))
     return ReadOptions(
         format=name,
         layer=read.layer,
@@ -149,15 +180,15 @@ def hashes_key(source: Source) -> str:
     return f"landing/{source.name}/hashes.json"
 
 
-def _resolved(source: Source, data_root: Path) -> list[Path]:
+def _resolved(source_name: str, read: Files, data_root: Path) -> list[Path]:
     """Return the files that the patterns match, each once, sorted by pattern, then name."""
     found: dict[Path, None] = {}
-    for pattern in source.read.paths:
+    for pattern in read.paths:
         if PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
-            raise SanyuError("SY-L032", source=source.name, pattern=pattern)
+            raise SanyuError("SY-L032", source=source_name, pattern=pattern)
         matches = [p for p in sorted(data_root.glob(pattern)) if p.is_file() or p.suffix.lower() == ".gdb"]
         if not matches:
-            raise SanyuError("SY-L031", source=source.name, pattern=pattern, folder=str(data_root))
+            raise SanyuError("SY-L031", source=source_name, pattern=pattern, folder=str(data_root))
         found |= dict.fromkeys(matches)
     return list(found)
 

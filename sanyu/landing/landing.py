@@ -27,6 +27,7 @@ from sanyu.landing.parsed import PARSED, clean, complete, files_of, publish, reu
 from sanyu.landing.queried import fingerprint_rows, land_rows
 from sanyu.readers import Parsed, ReadOptions, parse
 from sanyu.settings import Settings
+from schemas.kinds import Database, Files
 from schemas.messages import SanyuError, render
 from schemas.model import Contract
 from schemas.source import Source
@@ -54,11 +55,12 @@ def land(
     `jars` is the folder of the JDBC drivers, for a source that is a database. Raises SanyuError where the definition matches no file
     (SY-L031) or the database can't be read (SY-R040 and following); a file that cannot be read is in the result, not an error.
     """
-    if source.read.is_database:
-        report = _reporter(source.name, source.read.server, progress)
-        found, files, is_known = land_rows(store, source, contracts, _drivers(jars), report, progress)
-    else:
-        found, files, is_known = _land_files(store, source, data_root, contracts, progress)
+    match source.read:
+        case Files():
+            found, files, is_known = _land_files(store, source, source.read, data_root, contracts, progress)
+        case Database():
+            report = _reporter(source.name, source.read.server, progress)
+            found, files, is_known = land_rows(store, source, source.read, contracts, _drivers(jars), report, progress)
     if not is_known:
         manifest = {
             "source": source.name,
@@ -89,9 +91,11 @@ def fingerprint(
 
     New rows of a database are kept for the `land` that follows, which takes them instead of fetching them again.
     """
-    if source.read.is_database:
-        return fingerprint_rows(store, source, contracts, _drivers(jars))
-    return fingerprint_files(store, source, data_root, contracts)
+    match source.read:
+        case Files():
+            return fingerprint_files(store, source, source.read, data_root, contracts)
+        case Database():
+            return fingerprint_rows(store, source, source.read, contracts, _drivers(jars))
 
 
 def _drivers(jars: Path | None) -> Path:
@@ -99,16 +103,16 @@ def _drivers(jars: Path | None) -> Path:
 
 
 def _land_files(
-    store: Store, source: Source, data_root: Path, contracts: Mapping[str, Contract], progress: Progress
+    store: Store, source: Source, read: Files, data_root: Path, contracts: Mapping[str, Contract], progress: Progress
 ) -> tuple[Fingerprint, list[LandedFile], bool]:
     """Copy and parse the source's files; returns the batch, its files, and whether they had been there already."""
-    found = fingerprint_files(store, source, data_root, contracts)
+    found = fingerprint_files(store, source, read, data_root, contracts)
     folder = f"landing/{source.name}/{found.batch_id}"
     known = complete(store, folder)
     if known is not None:
         return found, known, True
     with ThreadPoolExecutor(_WORKERS) as pool:
-        work = [pool.submit(_landed, store, folder, file, source, progress) for file in found.files]
+        work = [pool.submit(_landed, store, folder, file, source.name, read, progress) for file in found.files]
         try:
             return found, [w.result() for w in work], False
         except BaseException as error:
@@ -137,7 +141,7 @@ def landed_source(store: Store, source_name: str, batch_id: str) -> Source | Non
         return None
 
 
-def _landed(store: Store, folder: str, file: Incoming, source: Source, progress: Progress) -> LandedFile:
+def _landed(store: Store, folder: str, file: Incoming, source_name: str, read: Files, progress: Progress) -> LandedFile:
     """Copy a file in and parse the copy; SY-L033 where its content is not what was fingerprinted."""
     with tempfile.TemporaryDirectory(prefix="sanyu-land-") as scratch:
         base = store.root / folder / "files" if isinstance(store, LocalStore) else Path(scratch) / "files"
@@ -147,10 +151,10 @@ def _landed(store: Store, folder: str, file: Incoming, source: Source, progress:
                 store.upload(base / name, f"{folder}/files/{name}")
         landed = LandedFile(name=file.name, size_bytes=file.size_bytes, sha256=file.sha256)
         try:
-            options = read_options(source, copy)
-            key, parsed = _parsed(store, file, copy, options, _reporter(source.name, file.name, progress))
+            options = read_options(read, copy)
+            key, parsed = _parsed(store, file, copy, options, _reporter(source_name, file.name, progress))
         except SanyuError as error:
-            progress(f"{source.name}: {error}")
+            progress(f"{source_name}: {error}")
             return landed.failed(error.code, error.params)
         return landed.parsed_as(key, parsed)
 

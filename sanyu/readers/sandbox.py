@@ -23,6 +23,7 @@ from pathlib import Path
 
 from sanyu.readers import syscalls
 from sanyu.readers.model import Limits
+from sanyu.shipped import packages
 
 NETWORK, FILES, LIMITS, CALLS = "network", "files", "limits", "calls"
 PROTECTIONS = (NETWORK, FILES, LIMITS, CALLS)
@@ -87,11 +88,6 @@ def capabilities() -> dict[str, bool]:
     return {name: name in answer for name in PROTECTIONS}
 
 
-def project_root() -> Path:
-    """Return the folder that holds the packages `sanyu` and `schemas`."""
-    return Path(__file__).resolve().parents[2]
-
-
 def child_environment(**extra: str) -> dict[str, str]:
     """Return the whole environment of the child: nothing is inherited but where the loader finds libraries."""
     inherited = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
@@ -99,7 +95,7 @@ def child_environment(**extra: str) -> dict[str, str]:
         **inherited,
         "PATH": "/usr/bin:/bin",
         "LANG": "C.UTF-8",
-        "PYTHONPATH": str(project_root()),
+        "PYTHONPATH": str(packages()),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONNOUSERSITE": "1",
         "OPENBLAS_NUM_THREADS": "1",
@@ -133,10 +129,10 @@ def _drop_capabilities(libc: ctypes.CDLL) -> None:
 def _runtime_paths() -> list[Path]:
     """Return what Python and the shared libraries need to be readable; the project root only by its two packages."""
     folders = {Path(path) for path in sysconfig.get_paths().values()}
-    folders |= {Path(path).resolve() for path in sys.path if path and Path(path).resolve() != project_root()}
+    folders |= {Path(path).resolve() for path in sys.path if path and Path(path).resolve() != packages()}
     # an environment made by venv keeps the standard library with the interpreter it was made from
     folders |= {Path(sys.prefix) / "lib", Path(sys.base_prefix) / "lib", Path(sys.prefix) / "pyvenv.cfg"}
-    folders |= {project_root() / "sanyu", project_root() / "schemas"}
+    folders |= {packages() / "sanyu", packages() / "schemas"}
     folders |= {Path(path) for path in os.environ.get("LD_LIBRARY_PATH", "").split(":") if path}
     system = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/etc/ld.so.cache", "/etc/localtime"]
     return [*folders, *map(Path, system), *map(Path, ["/dev/null", "/dev/urandom", "/dev/zero"])]

@@ -13,8 +13,8 @@ from typing import Any
 
 from schemas.chain import Chain, Step
 from schemas.model import Contract
+from transforms.mining.found import NAMED_BY, NOTHING
 from transforms.mining.pictures.pictures import plot_local, plot_map
-from transforms.mining.shelf.found import NAMED_BY, NOTHING
 
 _STYLE = """body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem;color:#1a1a1a}
 table{border-collapse:collapse;margin:.5rem 0}td,th{padding:.2rem .7rem;border-bottom:1px solid #ddd;text-align:left}

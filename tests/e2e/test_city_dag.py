@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from demo.airflow import LocalAirflow, RunEvent
-from sanyu.lake import Lake
+from sanyu.lake import Lake, folders
 from sanyu.serve.release import current, verify
 from sanyu.settings import Settings
 
@@ -76,3 +76,4 @@ def test_city_is_loaded_released_and_left_alone_the_second_time(settings: Settin
     assert {e.task: e.state for e in seen if e.task} == {"changed": "success", "load": "skipped", "announce": "skipped"}
     assert lake.table("core.basemap__place").version == version
     assert lake.table("quarantine.basemap__place").count() == 1
+    assert set(lake.store.folders()) <= set(folders.names())

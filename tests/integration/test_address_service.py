@@ -154,7 +154,7 @@ def test_an_index_in_an_object_store_is_published_and_fetched_whole(
             built = tmp_path / number
             AddressEngine.build(gazetteer).save(built)
             lakeindex.publish(lake.store, built, lakeindex.IndexInfo(index_id=number, built_at="", versions={}, rows=200, shards={}))
-            assert lake.addresses().match("解放东路7号").entity_id == "D7"
+            assert lakeindex.open_engine(lake).match("解放东路7号").entity_id == "D7"
         assert lakeindex.current(lake.store).index_id == "two"  # type: ignore[union-attr]
     finally:
         server.stop()

@@ -204,7 +204,7 @@ def test_rows_stream_in_chunks(postgres: Postgres, tmp_path: Path) -> None:
         postgres, query="select i as id, repeat('x', 1000) as filling from generate_series(1, 400000) i", fetch_size=1000, max_memory_mb=128
     )
     counts: list[int] = []
-    database = database_of(what, Settings.load().jar_folder)
+    database = database_of(what, what.read, Settings.load().jar_folder)
     fetched = fetch(database, what.read.sql, Shape(), tmp_path / "out", counts.append)  # 400 MB through a heap of 128 MB
     assert fetched.parsed.row_count == 400_000
     assert len(fetched.parsed.parts) == 2
@@ -255,7 +255,7 @@ def test_failures_name_the_remedy_and_leave_nothing(
 
 def test_a_server_that_goes_away_is_told_from_a_bad_query(postgres: Postgres, tmp_path: Path) -> None:
     what = source(postgres, query="select pg_terminate_backend(pg_backend_pid()) as done")
-    database = database_of(what, Settings.load().jar_folder)
+    database = database_of(what, what.read, Settings.load().jar_folder)
     with pytest.raises(SanyuError) as caught:
         fetch(database, what.read.sql, Shape(), tmp_path)
     assert caught.value.code == "SY-R045"

@@ -15,7 +15,7 @@ from moto.server import ThreadedMotoServer
 
 import sanyu
 from sanyu.jars import jar_paths
-from sanyu.lake import Lake
+from sanyu.lake import Lake, folders
 from sanyu.serve import current, verify
 from sanyu.serve.release import read_table
 from sanyu.settings import Settings
@@ -127,6 +127,7 @@ def test_a_city_on_s3_is_loaded_gated_published_and_read_back(settings: Settings
     assert release is not None
     assert verify(store, release) == []
     assert len(read_table(store.store, release.table(PLACE))) == 40
+    assert set(store.store.folders()) <= set(folders.names())
     keys = store.store.keys()
     for part in (
         "landing/shops/",

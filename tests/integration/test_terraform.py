@@ -18,6 +18,8 @@ from typing import Any
 import boto3
 import pytest
 
+from sanyu.lake.folders import names, readable_by
+
 pytestmark = pytest.mark.server
 
 TERRAFORM = Path(__file__).resolve().parents[2] / "infra" / "terraform"
@@ -127,7 +129,7 @@ def test_the_bucket_is_private_versioned_encrypted_and_refuses_plain_http(dev: E
 def test_each_prefix_has_one_expiry_of_old_versions(dev: Environment, endpoint: str) -> None:
     rules = _client("s3", endpoint).get_bucket_lifecycle_configuration(Bucket="sanyu-dev")["Rules"]
     days = {r["Filter"]["Prefix"]: r["NoncurrentVersionExpiration"]["NoncurrentDays"] for r in rules if "NoncurrentVersionExpiration" in r}
-    assert days == {"quarantine/": 30, **dict.fromkeys(("landing/", "raw/", "core/", "mart/", "release/", "quality/", "_lease/"), 7)}
+    assert days == {"quarantine/": 30, **{f"{name}/": 7 for name in names() if name != "quarantine"}}
     assert all("Expiration" not in r for r in rules)
 
 
@@ -135,12 +137,8 @@ def test_each_prefix_has_one_expiry_of_old_versions(dev: Environment, endpoint: 
     ("role", "actions", "prefixes"),
     [
         ("consumer", {"s3:GetObject"}, {"release"}),
-        ("reader", {"s3:GetObject"}, {"raw", "core", "mart", "quarantine", "release", "quality"}),
-        (
-            "writer",
-            {"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"},
-            {"landing", "raw", "core", "mart", "quarantine", "release", "quality", "_lease"},
-        ),
+        ("reader", {"s3:GetObject"}, {*readable_by("reader")}),
+        ("writer", {"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"}, {*names()}),
     ],
 )
 def test_a_role_may_touch_its_prefixes_only(dev: Environment, endpoint: str, role: str, actions: set[str], prefixes: set[str]) -> None:

@@ -248,3 +248,21 @@ def test_the_same_input_gives_the_same_stamps_on_another_lake(city: City, tmp_pa
         found = place.lake.table(PLACE).to_arrow(columns=["entity_id", "stamp_id", "batch_id"]).to_pylist()
         stamps.append(sorted(tuple(r.values()) for r in found))
     assert stamps[0] == stamps[1]
+
+
+def test_a_further_table_of_a_source_is_loaded_alone_and_a_new_title_loads_nothing(city: City) -> None:
+    city.deliver(*FIRST)
+    first = city.load()
+    version = city.lake.table(PLACE).version
+    more = source().model_dump(mode="json", exclude_unset=True)
+    more["source"] |= {"title": "Shops of the city"}
+    more["delivery"] |= {"schedule": "@daily"}
+    more["into"].append({"contract": "core.basemap__address", "key": "`编号`", "columns": {"address_text": "`名称`"}})
+    report = city.load(Source.model_validate(more))
+    assert report.batch_id == first.batch_id
+    assert [(target.table, target.loaded) for target in report.targets] == [("core.basemap__address", 4)]
+    assert city.lake.table(PLACE).version == version
+    starts = city.starts
+    more["source"] |= {"licence": "CC0-1.0"}
+    assert city.load(Source.model_validate(more)).targets == ()
+    assert city.starts == starts

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import sqlglot
 from sqlglot import exp
 
+from schemas.kinds import Files
 from schemas.messages import SanyuError
 from schemas.model import Column, Contract, DType
 from schemas.rejection import error_sql, errors_sql, sql_text
@@ -171,7 +172,7 @@ def _key(source: Source, into: Into, contract: Contract) -> str:
     own = [into.rules[name].expr for name in named if name in into.rules]
     if own and len(own) == len(named):
         return f"array_join(array({', '.join(f'cast(({expr}) as string)' for expr in own)}), '|')"
-    if source.read.format in OSM_FORMATS:
+    if isinstance(source.read, Files) and source.read.format in OSM_FORMATS:
         return "feature_id"
     return "md5(coalesce(raw_geom, cast(to_json(attributes) as binary)))"
 

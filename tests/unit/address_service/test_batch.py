@@ -100,7 +100,9 @@ def test_each_output_holds_all_rows(engine: sanyu.AddressEngine, tmp_path: Path)
     assert [row["n"] for row in told] == [str(n) for n in range(12)] and told[0]["match_standard"].endswith("解放东路12号")
     sheet = openpyxl.load_workbook(outs[1], read_only=True).active
     cells = list(sheet.iter_rows(values_only=True))
-    assert [row[0] for row in cells] == ["n", *range(12)] and cells[8 + 1][1] == "'=cmd|' /C calc'!A0"
+    assert [row[0] for row in cells] == ["n", *range(12)] and cells[8 + 1][1] == "=cmd|' /C calc'!A0"
+    assert openpyxl.load_workbook(outs[1]).active["B10"].data_type == "s"  # a text, not a formula
+    assert told[8]["地址"] == "'=cmd|' /C calc'!A0"
     features = json.loads(outs[3].read_text("utf-8"))["features"]
     assert [f["properties"]["n"] for f in features] == list(range(12))
     assert [f["geometry"] and f["geometry"]["coordinates"] for f in features] == [[120.12, 30.1], *[None] * 10, [120.14, 30.1]]

@@ -17,6 +17,7 @@ from jobs import gazetteer, geocode
 from jobs.context import Loading
 from quality.arrow import arrow_schema
 from sanyu.address import engine as engine_module
+from sanyu.address import lakeindex
 from schemas.model import SpaceStamp
 from schemas.registry import contracts, find_contract
 
@@ -116,7 +117,7 @@ def test_an_alias_that_was_added_asks_again_for_rows_without_an_answer(loading: 
     _firms(loading.lake, F1="解放东路1号", F2="老城墙路2号")
     geocode.run(loading)
     assert set(_found(loading, geocode.REVIEW)) == {"F2"}
-    loading.lake.addresses().add_alias("老城墙路", element="解放东路", level="road", kind="former")
+    lakeindex.open_engine(loading.lake).add_alias("老城墙路", element="解放东路", level="road", kind="former")
     (report,) = geocode.run(loading)
     assert (report.asked, report.kept, _found(loading, geocode.REVIEW)) == (1, 1, {})
     assert _found(loading, geocode.MATCH) == {"F1": "D1", "F2": "D2"}

@@ -197,13 +197,13 @@ def _replace(lake: sanyu.Lake, rows: list[dict[str, Any]]) -> None:
 
 def test_without_an_index_the_lake_says_how_to_build_it(lake: sanyu.Lake) -> None:
     with pytest.raises(sanyu.SanyuError, match="SY-A073"):
-        lake.addresses()
+        lakeindex.open_engine(lake)
 
 
 def test_the_lake_answers_after_the_build_and_an_unchanged_lake_builds_nothing(lake: sanyu.Lake) -> None:
     built = gazetteer.run(lake)
     assert (built.state, built.kinds["door"], built.kinds["estate"]) == ("built", 2, 1)
-    engine = lake.addresses()
+    engine = lakeindex.open_engine(lake)
     assert [engine.match(text).entity_id for text in ("解放路1号", "望海区鹤鸣巷", "Moon Noodles", "望海县解放路1号")] == [
         "a1",
         "road-r2",
@@ -215,25 +215,25 @@ def test_the_lake_answers_after_the_build_and_an_unchanged_lake_builds_nothing(l
 
 def test_a_change_in_one_district_makes_its_shard_only_and_keeps_added_aliases(lake: sanyu.Lake) -> None:
     gazetteer.run(lake)
-    lake.addresses().add_alias("老面馆", entity_id="p1")
-    lake.addresses().add_alias("鬼巷", entity_id="a4")
+    lakeindex.open_engine(lake).add_alias("老面馆", entity_id="p1")
+    lakeindex.open_engine(lake).add_alias("鬼巷", entity_id="a4")
     before = lakeindex.current(lake.store)
     _replace(lake, [*TABLES[ADDRESS], _address("a5", EAST, 120.13, "解放路", "5号")])
     report = gazetteer.run(lake)
     after = lakeindex.current(lake.store)
     assert before and after and (report.state, report.shards_made) == ("updated", 1)
     assert {code for code in after.shards if after.shards[code] != before.shards[code]} == {"390102"}
-    engine = lake.addresses()
+    engine = lakeindex.open_engine(lake)
     assert [engine.match(text).entity_id for text in ("解放路5号", "老面馆", "鬼巷")] == ["a5", "p1", "a4"]
 
 
 def test_a_whole_rebuild_keeps_added_aliases_but_those_of_what_is_gone(lake: sanyu.Lake) -> None:
     gazetteer.run(lake)
-    lake.addresses().add_alias("老面馆", entity_id="p1")
-    lake.addresses().add_alias("鬼巷", entity_id="a4")
+    lakeindex.open_engine(lake).add_alias("老面馆", entity_id="p1")
+    lakeindex.open_engine(lake).add_alias("鬼巷", entity_id="a4")
     _replace(lake, TABLES[ADDRESS][:3])
     assert gazetteer.run(lake, force=True).state == "built"
-    engine = lake.addresses()
+    engine = lakeindex.open_engine(lake)
     assert (engine.match("老面馆").entity_id, engine.match("鬼巷").entity_id) == ("p1", None)
     assert len(lake.store.folders(lakeindex.ROOT)) == 2
 
@@ -247,7 +247,7 @@ def test_a_build_that_fails_leaves_the_index_in_use(lake: sanyu.Lake, monkeypatc
     monkeypatch.setattr(sanyu.AddressEngine, "save", fails)
     with pytest.raises(OSError, match="no space"):
         gazetteer.run(lake, force=True)
-    assert lake.addresses().match("解放路1号").entity_id == "a1"
+    assert lakeindex.open_engine(lake).match("解放路1号").entity_id == "a1"
     assert len(list((Path(lake.url) / lakeindex.ROOT).iterdir())) == 2  # the index and the pointer
 
 
@@ -263,3 +263,11 @@ def test_a_damaged_pointer_is_told_and_the_next_build_starts_from_scratch(tmp_la
     with pytest.raises(SanyuError, match=r"SY-L060: .*index/address/current.json is damaged: .*sanyu address build"):
         lakeindex.current(store)
     assert lakeindex.last(store) is None
+
+
+def test_an_opened_lake_has_its_addresses_at_hand(tmp_lake: Path) -> None:
+    tmp_lake.mkdir(exist_ok=True)
+    opened = sanyu.open(tmp_lake)
+    assert isinstance(opened, sanyu.Lake)
+    with pytest.raises(SanyuError, match=f"SY-A073: the lake {tmp_lake} has no address index"):
+        opened.addresses()

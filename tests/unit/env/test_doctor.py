@@ -30,7 +30,7 @@ def test_faults_have_remedies_and_do_not_hide_each_other(tmp_path: Path, monkeyp
 
 def test_a_wrong_pin_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "requirements.lock").write_text("pytest==0.1 \\\n    --hash=sha256:00\nabsent-package==1.0\n", "utf-8")
-    monkeypatch.setattr(doctor, "_PROJECT", tmp_path)
+    monkeypatch.setattr(doctor, "checkout", lambda: tmp_path)
     check = _found(Settings(lake=str(tmp_path)))["pins"]
     assert not check.ok
     assert "2 of 2" in check.detail

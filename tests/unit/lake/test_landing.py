@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import os
 import time
@@ -293,3 +294,60 @@ def test_a_damaged_manifest_of_the_delivery_before_hides_the_drift_but_stops_not
     store.put(f"landing/places/{first.batch_id}/manifest.json", b"")
     (data / "tiles/a.csv").write_text("lon,lat,title\n120.1,30.1,西湖\n")
     assert land(store, source(), data, contract()).drift == ()
+
+
+ROAD = "core.basemap__road_segment"
+
+
+def with_roads() -> tuple[Source, dict[str, Contract]]:
+    """Return the definition with a further table, and the contracts of both."""
+    first = source()
+    road = contract()[PLACE].model_copy(update={"name": ROAD})
+    more = first.model_dump(mode="json", exclude_unset=True)
+    more["into"] = [*more["into"], {"contract": ROAD, "columns": {"name": "name"}}]
+    return Source.model_validate(more), {**contract(), ROAD: road}
+
+
+def delivered(store: LocalStore, landed: Landed) -> None:
+    store.put("landing/places/deliveries.json", json.dumps([landed.batch_id]).encode())
+
+
+def test_titles_terms_and_schedules_leave_a_delivery_the_batch_that_it_is(store: LocalStore, data: Path) -> None:
+    first = land(store, source(), data, contract())
+    other = source().model_dump(mode="json", exclude_unset=True)
+    other["source"] |= {"title": "Shops", "licence": "CC0-1.0", "publisher": "Office"}
+    other["delivery"] |= {"schedule": "@daily"}
+    again = land(store, Source.model_validate(other), data, contract())
+    assert (again.batch_id, again.is_new) == (first.batch_id, False)
+
+
+def test_a_further_table_leaves_the_last_delivery_the_batch_that_it_is(store: LocalStore, data: Path) -> None:
+    first = land(store, source(), data, contract())
+    delivered(store, first)
+    more, both = with_roads()
+    assert fingerprint(store, more, data, both).batch_id == first.batch_id
+    again = land(store, more, data, both)
+    assert (again.batch_id, again.is_new) == (first.batch_id, False)
+    (data / "tiles/a.csv").write_text("lon,lat,name\n120.1,30.1,西湖\n")
+    assert land(store, more, data, both).batch_id != first.batch_id
+
+
+def test_a_changed_mapping_or_contract_is_a_new_batch_also_with_a_further_table(store: LocalStore, data: Path) -> None:
+    first = land(store, source(), data, contract())
+    delivered(store, first)
+    more, both = with_roads()
+    changed = more.model_dump(mode="json", exclude_unset=True)
+    changed["into"][0]["columns"]["place_name"] = "upper(name)"
+    assert land(store, Source.model_validate(changed), data, both).batch_id != first.batch_id
+    both[PLACE] = both[PLACE].model_copy(update={"version": 2})
+    assert land(store, more, data, both).batch_id != first.batch_id
+
+
+def test_a_batch_that_version_0_1_landed_is_recognised(store: LocalStore, data: Path) -> None:
+    landed = land(store, source(), data, contract())
+    files = sorted(file.sha256 for file in landed.files)
+    content = json.dumps([files, source().former_fingerprint, {PLACE: 1}], sort_keys=True)
+    former = f"20251231-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+    (store.root / "landing/places" / landed.batch_id).rename(store.root / "landing/places" / former)
+    again = land(store, source(), data, contract())
+    assert (again.batch_id, again.is_new) == (former, False)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import shapely
 
-from transforms.mining.shelf.found import CLUSTERS, cluster_rows, found_rows
+from transforms.mining.found import CLUSTERS, cluster_rows, found_rows
 from transforms.space.coords import transform
 
 START = datetime(2025, 3, 1, tzinfo=UTC)

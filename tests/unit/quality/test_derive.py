@@ -141,7 +141,7 @@ def test_a_golden_file_is_complete_json(contract: Contract) -> None:
 
 
 def test_generated_files_are_up_to_date() -> None:
-    differences = stale()
+    differences = stale(Path(__file__).resolve().parents[3])
     assert not differences, "\n\n".join([*differences.values(), "If the change is meant, accept it with `sanyu docs` and commit the files"])
 
 

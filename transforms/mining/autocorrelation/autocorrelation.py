@@ -19,7 +19,8 @@ from scipy.stats import chi2
 from schemas.messages import SanyuError
 from transforms.mining.autocorrelation.autocorrelation_kernels import PRODUCT, SQUARE, Source
 from transforms.mining.autocorrelation.autocorrelation_parts import INTO, OUT, Draws, Edges, Here
-from transforms.mining.autocorrelation.local import LEAST_ROWS, is_tiled, require_edges, require_varied
+from transforms.mining.autocorrelation.local import is_tiled
+from transforms.mining.autocorrelation.local_request import LEAST_ROWS, require_edges, require_varied
 from transforms.mining.ground import sums
 from transforms.mining.ground.metres import points
 from transforms.mining.shelf.frames import Way, collect, floats, in_process, like, note

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from schemas.messages import SanyuError
 from transforms.mining.autocorrelation.autocorrelation_kernels import PRODUCT, SQUARE, by_place, grids, simulated
 from transforms.mining.autocorrelation.autocorrelation_parts import Draws, Moments, along_curve, largest_row_sum, terms
-from transforms.mining.autocorrelation.local import require_edges, transform_of, transformed_rows
+from transforms.mining.autocorrelation.local_request import require_edges, transform_of, transformed_rows
 from transforms.mining.autocorrelation.local_tiles import prepared
 from transforms.mining.ground import sums
 from transforms.mining.shelf.frames import INDEX

@@ -7,7 +7,6 @@ What is an island, and what its neighbours are, says `transforms.mining.weights.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,41 +14,27 @@ import pyarrow as pa
 
 from schemas.messages import SanyuError
 from transforms.mining.autocorrelation.local_kernels import Source
+from transforms.mining.autocorrelation.local_request import (
+    Request,
+    labelled,
+    require_edges,
+    require_sums,
+    require_varied,
+    transformed_rows,
+)
 from transforms.mining.autocorrelation.local_statistics import (
-    LABELS,
     Alternative,
-    Columns,
     Inference,
     Part,
-    Statistic,
     local_columns,
     whole,
 )
-from transforms.mining.ground import fdr
 from transforms.mining.ground.metres import points
 from transforms.mining.shelf.frames import POSITION, Way, attached, collect, floats, in_process, note
 from transforms.mining.shelf.tool import tool
 from transforms.mining.weights.weights import Contiguity, DistanceBand, Kernel, Knn, Rule, Weights, resolve
-from transforms.mining.weights.weights_kernels import row_sums
 
 RESULT = "mart.mining__local_statistic"
-NOT_SIGNIFICANT = "Not significant"
-ISLAND = "Island"
-LEAST_ROWS = 4
-
-
-@dataclass(frozen=True)
-class Request:
-    """A local statistic as asked for."""
-
-    statistic: Statistic
-    value: str
-    transform: str
-    star: bool
-    alpha: float
-    inference: Inference
-    id_column: str | None
-    use_fdr: bool = True
 
 
 @tool("Local Moran's I (LISA)", "局部莫兰指数", result=RESULT)
@@ -139,73 +124,11 @@ def local_g(
     return _local(frame, request, weights, _default(k, radius_m))
 
 
-def require_varied(column: str, values: Any, tool_name: str, least: int = LEAST_ROWS) -> None:
-    """Raise SY-N020 for too few rows, SY-N021 for a constant."""
-    if len(values) < least:
-        raise SanyuError("SY-N020", tool=tool_name, least=least, count=len(values))
-    if (values == values[0]).all():
-        raise SanyuError("SY-N021", column=column, value=float(values[0]))
-
-
 def part_of(found: Weights, values: Any, request: Request) -> Part:
     """Return all rows as one part, with weights transformed as asked for."""
     rows = np.arange(found.count)
     transformed, own = transformed_rows(found.starts, found.weights, request.transform, request.star)
     return Part(rows, rows, values, found.starts, found.indices, transformed, own)
-
-
-def transform_of(name: str) -> str:
-    """Return the letter of a transform (`r`, `b`, `o`); SY-N003 for another."""
-    if name.lower() not in ("r", "b", "o"):
-        raise SanyuError("SY-N003", tool="weights", name="transform", value=name, kind="one of r, b, o")
-    return name.lower()
-
-
-def transformed_rows(starts: Any, weights: Any, transform: str, star: bool = False) -> tuple[Any, Any]:
-    """Return neighbours' and own weights as the transform wants them; the own weight is the row's largest with `star`, else 0."""
-    counts = np.diff(starts)
-    how = transform_of(transform)
-    if how == "b":
-        weights = np.ones(len(weights))
-    own = np.zeros(len(counts))
-    if star:
-        own[:] = 1.0
-        filled = counts > 0
-        own[filled] = np.maximum.reduceat(weights, starts[:-1][filled]) if filled.any() else own[filled]
-    if how == "r":
-        total = row_sums(starts, weights) + own
-        total[total == 0] = 1.0
-        return weights / np.repeat(total, counts), own / total
-    return weights, own
-
-
-def judged_p(columns: Columns, request: Request) -> Any:
-    """Return the p-values that the pattern rests on: permuted ones, for G and without permutations the analytic ones."""
-    return columns["p_permuted" if request.inference.permutations and request.statistic != "g" else "p_analytic"]
-
-
-def patterns(columns: Columns, judged: Any, request: Request) -> Any:
-    """Return what each row is called, given its statistic and the (adjusted) p-value it is judged by."""
-    pattern = np.where(columns["neighbour_count"] == 0, ISLAND, NOT_SIGNIFICANT).astype(object)
-    significant = np.flatnonzero(np.nan_to_num(judged, nan=2.0) <= request.alpha)
-    if request.statistic == "moran":
-        quadrants = np.asarray(columns["quadrant"], dtype=object)[significant]
-        pattern[significant] = np.array([LABELS.get(quadrant or "", NOT_SIGNIFICANT) for quadrant in quadrants], dtype=object)
-    elif request.statistic == "geary":
-        is_similar = columns["statistic"][significant] < columns["expected"][significant]
-        pattern[significant] = np.where(is_similar, "Similar", "Dissimilar")
-    else:
-        pattern[significant] = np.where(columns["z_score"][significant] > 0, "Hot", "Cold")
-    return pattern
-
-
-def labelled(columns: Columns, request: Request) -> Columns:
-    """Return the columns with `q_value` and `pattern`, which look at all rows."""
-    p = judged_p(columns, request)
-    q = fdr.adjusted(p)
-    pattern = patterns(columns, q if request.use_fdr else p, request)
-    note(significant_count=int(((pattern != NOT_SIGNIFICANT) & (pattern != ISLAND)).sum()))
-    return {**columns, "q_value": q, "pattern": pattern}
 
 
 def is_tiled(weights: Any) -> bool:
@@ -231,35 +154,11 @@ def _local(frame: Any, request: Request, weights: Any, default: Rule) -> Any:
     return attached(frame, added, request.id_column)
 
 
-def require_edges(count: int) -> None:
-    """Raise SY-N022 where no row has a neighbour."""
-    if count == 0:
-        raise SanyuError("SY-N022")
-
-
 def _table(frame: Any, request: Request, weights: Any) -> pa.Table:
     """Return ids and values, with places where the weights are still to be made from them."""
     if weights is None or (isinstance(weights, Rule) and not isinstance(weights, Contiguity)):
         return points(frame, [request.value], request.id_column, position=True)
     return collect(frame, [request.value], request.id_column, position=True)
-
-
-def require_sums(request: Request, values: Any, table: pa.Table) -> None:
-    """Raise SY-N023 for values whose sum, or without the row itself, is 0: G divides by it."""
-    if request.statistic != "g":
-        return
-    total = float(values.sum())
-    bad = np.isclose(total - (0.0 if request.star else values), 0.0, atol=1e-12 * float(np.abs(values).sum()))
-    if np.any(bad):
-        row = int(np.argmax(np.broadcast_to(bad, values.shape)))
-        raise SanyuError(
-            "SY-N023",
-            column=request.value,
-            value=float(values[row]),
-            id=table.column("id")[row].as_py(),
-            tool="local_g",
-            wanted="values whose sum is not 0",
-        )
 
 
 def _inference(permutations: int, seed: int, alternative: Alternative, source: Source) -> Inference:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.messages import SanyuError
-from transforms.mining.autocorrelation.local import (
+from transforms.mining.autocorrelation.local_request import (
     Request,
     judged_p,
     patterns,

@@ -17,6 +17,7 @@ from transforms.mining.clusters.dbscan_kernel import ROLES, cluster
 from transforms.mining.clusters.dbscan_update import KeptSystem, updated_clusters
 from transforms.mining.ground.metres import metric_crs_of, points, with_metres
 from transforms.mining.ground.row_time import reach, spark_times, times
+from transforms.mining.ground.tiles import tile_side
 from transforms.mining.shelf.frames import (
     INDEX,
     OWNED,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 RESULT = "mart.mining__cluster"
-TILE_ROWS = 200_000
 
 
 @tool("DBSCAN", "密度聚类", result=RESULT, columns=(), update=updated_clusters)
@@ -116,16 +116,6 @@ def _distributed(
     right = found.select("__id", "cluster_id", role.alias("cluster_role"))
     kept = frame.select(*(f"`{c}`" for c in frame.columns if c not in ("cluster_id", "cluster_role")))
     return kept.join(right, kept[f"`{key}`"] == right["__id"], "left").drop("__id")
-
-
-def tile_side(rows: DataFrame, least: float, share: int = TILE_ROWS) -> float:
-    """Return the side of square tiles (m) that hold about `share` rows each, were they spread evenly, and at least `least`."""
-    from pyspark.sql import functions as F
-
-    ends = rows.agg(F.count("*"), F.max("x_m") - F.min("x_m"), F.max("y_m") - F.min("y_m")).head()
-    if ends is None or not ends[0]:
-        return max(least, 1.0)
-    return float(max(least, (max(ends[1], least) * max(ends[2], least) * share / ends[0]) ** 0.5))
 
 
 def _tile(table: pa.Table, size: float, eps_m: float, min_points: int, timed: bool, reach_t: float) -> pa.Table:

@@ -15,18 +15,16 @@ import pyarrow as pa
 import shapely
 
 from schemas.messages import SanyuError
-from transforms.mining.cube.categories import LABELS
+from transforms.mining.cube.cell_tables import LAKE_CRS
 from transforms.mining.cube.cells import PLANAR, CellRule
 from transforms.mining.cube.cube import Cube, CubeRule, cube_of_bins, cube_of_events
 from transforms.mining.cube.cube_kept import Kept
 from transforms.mining.cube.cube_time import StepRule, as_instants
-from transforms.mining.cube.hot_spots import HotSpots
 from transforms.mining.ground import metres
 from transforms.mining.shelf.frames import collect, floats, frame_kind, in_process, like, note, require_columns
 from transforms.space.coords import transform_geometries
 
 Floats = npt.NDArray[np.float64]
-LAKE_CRS = "EPSG:4490"
 
 
 def cube_rule(parameters: Mapping[str, Any], crs: str | None = None) -> CubeRule:
@@ -104,66 +102,6 @@ def numbered(df: Any) -> Any:
     from pyspark.sql import functions as F
 
     return df.withColumn("__row", F.monotonically_increasing_id())
-
-
-def hot_spot_table(found: HotSpots, crs: str | None) -> pa.Table:
-    """Return one row per cell: category, trend, what the last step says, and the cell's outline in EPSG:4490 (WKB)."""
-    cube, signs = found.cube, found.signs
-    steps = cube.shape[1]
-    names = np.array([LABELS[c] for c in found.codes.tolist()], dtype=object)
-    return pa.table(
-        {
-            "cell_id": pa.array(cube.cells.ids, pa.string()),
-            "category_name": pa.array(names, pa.string()),
-            "event_count": pa.array(cube.counts.sum(axis=1)),
-            "step_count": pa.array(np.full(len(signs), steps, np.int32)),
-            "hot_step_count": pa.array((signs > 0).sum(axis=1).astype(np.int32)),
-            "cold_step_count": pa.array((signs < 0).sum(axis=1).astype(np.int32)),
-            "last_gi_z": pa.array(found.z[:, -1], from_pandas=True),
-            "last_p": pa.array(found.p[:, -1], from_pandas=True),
-            "trend_z": pa.array(found.trend.z),
-            "trend_p": pa.array(found.trend.p),
-            "trend_tau": pa.array(found.trend.tau, from_pandas=True),
-            "from_at": instants(np.repeat(cube.edges[:1], len(signs))),
-            "to_at": instants(np.repeat(cube.edges[-1:], len(signs))),
-            "geom": outlines(cube, crs),
-        }
-    )
-
-
-def bin_table(found: HotSpots) -> pa.Table:
-    """Return one row per bin: cell, step, its time, value, number of events, Gi*, p and whether it is hot (1) or cold (-1)."""
-    cube = found.cube
-    cells, steps = cube.shape
-    return pa.table(
-        {
-            "cell_id": pa.array(np.repeat(cube.cells.ids, steps), pa.string()),
-            "step_number": pa.array(np.tile(np.arange(steps, dtype=np.int32), cells)),
-            "from_at": instants(np.tile(cube.edges[:-1], cells)),
-            "to_at": instants(np.tile(cube.edges[1:], cells)),
-            "bin_value": pa.array(cube.values.ravel(), from_pandas=True),
-            "event_count": pa.array(cube.counts.ravel()),
-            "gi_z": pa.array(found.z.ravel(), from_pandas=True),
-            "gi_p": pa.array(found.p.ravel(), from_pandas=True),
-            "hot_sign": pa.array(found.signs.ravel().astype(np.int32)),
-        }
-    )
-
-
-def outlines(cube: Cube, crs: str | None) -> pa.Array:
-    """Return the cells' outlines in EPSG:4490 as WKB; null for divisions and for metres whose CRS is not known."""
-    kind = cube.rule.cells.kind
-    if kind == "division" or (kind in PLANAR and crs is None):
-        return pa.nulls(len(cube.cells), pa.binary())
-    shapes = cube.cells.polygons()
-    if kind in PLANAR:
-        shapes = transform_geometries(shapes, str(crs), LAKE_CRS)
-    return pa.array(shapely.to_wkb(shapes, flavor="iso"), pa.binary())
-
-
-def instants(at: npt.NDArray[np.datetime64]) -> pa.Array:
-    """Return UTC instants as an Arrow column."""
-    return pa.array(at.astype("datetime64[us]"), pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC"))
 
 
 def cells_like(frame: Any, table: pa.Table) -> Any:

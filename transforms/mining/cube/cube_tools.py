@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.messages import SanyuError
+from transforms.mining.cube.cell_tables import hot_spot_table, instants, outlines
 from transforms.mining.cube.cube import Cube
-from transforms.mining.cube.cube_frames import cells_like, cube_of_frame, hot_spot_table, instants, outlines
+from transforms.mining.cube.cube_frames import cells_like, cube_of_frame
 from transforms.mining.cube.cube_kept import Kept
 from transforms.mining.cube.cube_update import cellwise, renewed
 from transforms.mining.cube.hot_spots import HotSpotRule, HotSpots, hot_spots, judged, require_usable

@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
+from transforms.mining.cube.cell_tables import LAKE_CRS
 from transforms.mining.cube.cells import PLANAR, Ints, lattice_cells, locate
 from transforms.mining.cube.cube import Bins, Cube, CubeRule, bins_of_events
-from transforms.mining.cube.cube_frames import LAKE_CRS, cube_rule, events_of_frame
+from transforms.mining.cube.cube_frames import cube_rule, events_of_frame
 from transforms.mining.cube.cube_kept import LATTICES, Kept, crs_of
 from transforms.mining.cube.cube_time import Instants, as_instants, step_edges, steps_of
 from transforms.mining.cube.hot_spots_update import equal_rows, origins, updated_cube

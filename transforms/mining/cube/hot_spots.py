@@ -96,8 +96,8 @@ class HotSpots:
         return labels(self.codes)
 
     def to_geopandas(self) -> Any:
-        """Return the cells as a GeoDataFrame: see `hot_spots_picture.cells_frame`."""
-        from transforms.mining.pictures.hot_spots_picture import cells_frame
+        """Return the cells as a GeoDataFrame: see `cell_tables.cells_frame`."""
+        from transforms.mining.cube.cell_tables import cells_frame
 
         return cells_frame(self)
 

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import shapely
 
+from transforms.mining.cube.cell_tables import LAKE_CRS, instants, outlines
 from transforms.mining.cube.change_points import change_points
 from transforms.mining.cube.cube import Cube
-from transforms.mining.cube.cube_frames import LAKE_CRS, cells_like, cube_of_frame, instants, outlines
+from transforms.mining.cube.cube_frames import cells_like, cube_of_frame
 from transforms.mining.cube.cube_update import cellwise
 from transforms.mining.cube.scan import Cluster, Scan, ScanRule, space_time_scan
 from transforms.mining.shelf.frames import note

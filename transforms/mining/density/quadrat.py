@@ -15,7 +15,7 @@ from transforms.mining.density.distribution import Floats, Window, area_of, one_
 from transforms.mining.ground import sums
 from transforms.mining.ground.permute import uniform
 from transforms.mining.ground.row_time import reach
-from transforms.mining.interaction.interaction import steps
+from transforms.mining.ground.steps import steps
 from transforms.mining.shelf.frames import Way, like, note
 from transforms.mining.shelf.tool import tool
 from transforms.mining.weights.weights_tree import Tree

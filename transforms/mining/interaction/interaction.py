@@ -6,7 +6,7 @@ space and the pattern in time as they are and takes away what ties the two.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.messages import SanyuError
-from transforms.mining.clusters.dbscan import TILE_ROWS, tile_side
 from transforms.mining.ground.metres import points, with_metres
 from transforms.mining.ground.permute import permutations as keyed
 from transforms.mining.ground.row_time import spark_times, times
+from transforms.mining.ground.tiles import TILE_ROWS, tile_side
 from transforms.mining.interaction.interaction_kernel import LANES, counts
 from transforms.mining.shelf.frames import OWNED, Way, floats, frame_kind, in_process, note, per_tile, require_columns, tiled
 
@@ -66,17 +66,6 @@ def batches(t: Floats, order: Ints, count: int, seed: int, *, given: bool = Fals
 def upper_p(simulated: Any, statistic: float) -> float | None:
     """Return (1 + how many simulated are at least the statistic) / (1 + simulations); None where nothing was simulated."""
     return (1 + int(np.sum(np.asarray(simulated) >= statistic))) / (1 + len(simulated)) if len(simulated) else None
-
-
-def steps(tool: str, name: str, given: str | Sequence[float]) -> Floats:
-    """Return an ascending list of numbers above 0 from numbers or a text such as `100,200`; SY-N036."""
-    try:
-        values = np.array([float(v) for v in (given.split(",") if isinstance(given, str) else given)], np.float64)
-    except ValueError:
-        values = np.empty(0)
-    if not len(values) or not np.isfinite(values).all() or values[0] <= 0 or (np.diff(values) <= 0).any():
-        raise SanyuError("SY-N036", tool=tool, name=name, value=given)
-    return values
 
 
 def tile_counts(frame: DataFrame, time: str | None, id_column: str | None, distances: Floats, lags: Floats, tile_m: float | None) -> Ints:

@@ -12,7 +12,8 @@ from scipy.stats import poisson
 from schemas.messages import SanyuError
 from transforms.mining.ground.permute import permutation
 from transforms.mining.ground.row_time import reach
-from transforms.mining.interaction.interaction import Floats, Ints, batches, events, is_here, steps, tile_counts, upper_p
+from transforms.mining.ground.steps import steps
+from transforms.mining.interaction.interaction import Floats, Ints, batches, events, is_here, tile_counts, upper_p
 from transforms.mining.interaction.interaction_kernel import close_in_time, counts, grid, neighbour_list, time_pairs
 from transforms.mining.shelf.frames import like, note
 from transforms.mining.shelf.tool import tool

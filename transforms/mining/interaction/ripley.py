@@ -12,7 +12,8 @@ from schemas.messages import SanyuError
 from transforms.mining.density.distribution import Floats, Window, area_of, placed, window_of
 from transforms.mining.ground.permute import uniform
 from transforms.mining.ground.row_time import reach
-from transforms.mining.interaction.interaction import Ints, is_here, steps, tile_counts
+from transforms.mining.ground.steps import steps
+from transforms.mining.interaction.interaction import Ints, is_here, tile_counts
 from transforms.mining.interaction.interaction_kernel import border_counts, counts
 from transforms.mining.shelf.frames import like, note
 from transforms.mining.shelf.tool import tool

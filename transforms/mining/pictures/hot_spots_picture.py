@@ -15,23 +15,12 @@ if TYPE_CHECKING:
 _SIGNS = ("#2166ac", "#e8e8e8", "#b2182b")
 
 
-def cells_frame(found: HotSpots) -> Any:
-    """Return the cells as a GeoDataFrame (EPSG:4490) with the columns of `mart.mining__emerging_hot_spot`."""
-    import geopandas as gpd
-
-    from transforms.mining.cube.cube_frames import LAKE_CRS, hot_spot_table
-
-    plain = hot_spot_table(found, found.cube.rule.cells.crs).to_pandas()
-    shapes = gpd.GeoSeries.from_wkb(plain.pop("geom"), crs=LAKE_CRS)
-    return gpd.GeoDataFrame(plain, geometry=shapes)
-
-
 @with_text
 def plot_categories(found: HotSpots, *, title: str = "Emerging hot spots", size: float = 7.0) -> Any:
     """Return a figure of the map of categories."""
     from transforms.mining.pictures.pictures import plot_map
 
-    return plot_map(cells_frame(found), "category_name", title=title, size=size)
+    return plot_map(found.to_geopandas(), "category_name", title=title, size=size)
 
 
 @with_text

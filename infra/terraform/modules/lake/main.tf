@@ -116,7 +116,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "lake" {
 
   # S3 applies the shortest expiry of all rules that match, so this rule can't be over the whole bucket: it would undo the one above.
   dynamic "rule" {
-    for_each = toset(["landing/", "raw/", "core/", "mart/", "release/", "quality/", "_lease/"])
+    for_each = toset([for folder in local.folders : "${folder.name}/" if folder.name != "quarantine"])
     content {
       id     = "versions-${trim(rule.value, "_/")}"
       status = "Enabled"

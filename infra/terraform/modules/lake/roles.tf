@@ -1,17 +1,20 @@
 # Three roles, each with the prefixes it needs. The writer may not delete versions, so what a faulty job overwrites can be brought back.
 
 locals {
+  # Written by `sanyu docs` from sanyu/lake/folders.py.
+  folders = jsondecode(file("${path.module}/folders.json"))
+
   roles = {
     writer = {
-      read  = ["landing", "raw", "core", "mart", "quarantine", "release", "quality", "_lease"]
-      write = ["landing", "raw", "core", "mart", "quarantine", "release", "quality", "_lease"]
+      read  = local.folders[*].name
+      write = local.folders[*].name
     }
     reader = {
-      read  = ["raw", "core", "mart", "quarantine", "release", "quality"]
+      read  = [for folder in local.folders : folder.name if contains(folder.readers, "reader")]
       write = []
     }
     consumer = {
-      read  = ["release"]
+      read  = [for folder in local.folders : folder.name if contains(folder.readers, "consumer")]
       write = []
     }
   }
