@@ -19,6 +19,7 @@ from schemas.messages import SanyuError
 from schemas.model import Column, Contract, DType
 from schemas.rejection import error_sql, errors_sql, sql_text
 from schemas.source import ColumnFrom, Into, Source
+from transforms.conform.expressions import check_steady
 from transforms.conform.times import reader
 from transforms.conform.typed import Reading
 
@@ -71,7 +72,8 @@ def plan_mapping(source: Source, into: Into, contract: Contract, known: Iterable
     """Plan how raw rows become rows of the contract.
 
     `known` are the attribute names that the files of the batch have. Raises SY-D010 (a raw name is not in the files), SY-D011 (a required
-    column is not filled), SY-D012 (no such column), SY-D013 (not an expression), SY-D014 (unit), SY-D015 (time format).
+    column is not filled), SY-D012 (no such column), SY-D013 (not an expression), SY-D014 (unit), SY-D015 (time format),
+    SY-D016 and SY-D017 (what depends on the day, the session or a guess).
     """
     into = _with_quoted_names(into)
     rules = into.rules
@@ -138,6 +140,7 @@ def _referenced(source: Source, texts: dict[str, str], known: tuple[str, ...]) -
             tree = sqlglot.parse_one(text, dialect="spark")
         except sqlglot.errors.ParseError as error:
             raise SanyuError("SY-D013", source=source.name, where=where, detail=str(error).splitlines()[0]) from error
+        check_steady(tree, source.name, where)
         bound = {arg.name for scope in tree.find_all(exp.Lambda) for arg in scope.expressions}
         for column in tree.find_all(exp.Column):
             name = column.parts[0].name

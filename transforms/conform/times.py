@@ -119,6 +119,11 @@ def reader(time_format: str) -> Reader:
     return lambda text: _matched(compiled, text)
 
 
+def is_time_text(text: str) -> bool:
+    """Tell whether a text names a day or an instant in one of the accepted forms."""
+    return _by_form(text.strip()) is not None
+
+
 def _epoch_reader(factor: int) -> Reader:
     def read(text: str) -> Local | None:
         if not re.fullmatch(r"-?\d{1,15}(\.\d+)?", text, re.ASCII):
