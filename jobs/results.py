@@ -19,7 +19,7 @@ from sanyu.lake.commit import Outcome, Parts, Write
 from sanyu.lake.facts import is_laid_out
 from schemas.fields import fields_of
 from schemas.model import Contract, SecurityLabel, highest
-from schemas.stamp import STAMP
+from schemas.stamp import GEOM, STAMP
 from transforms.stamp.made import Stamping, same, stamped_columns
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PART_ROWS = 200_000
 # Of the input's row these say how the lake got it, which is another matter for what is made of it.
 _NOT_KEPT = frozenset(("source_name", "source_key", "stamp_id", "row_hash"))
-_KEPT = frozenset(f.name for f in STAMP) - _NOT_KEPT
+_KEPT = {f.name for f in STAMP} - _NOT_KEPT | {GEOM.name}
 
 
 @dataclass(frozen=True)
