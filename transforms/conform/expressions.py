@@ -56,7 +56,7 @@ _FROM_TIME: Final = (exp.Hour, exp.Minute, exp.Second, exp.Quarter, exp.MonthsBe
 _COMPARED: Final = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.Between, exp.In, exp.NullSafeEQ)
 
 
-def check_steady(tree: exp.Expression, source: str, where: str) -> None:
+def check_steady(tree: exp.Expr, source: str, where: str) -> None:
     """Raise SY-D016 for what depends on the day or the session, SY-D017 for a text that Spark would have to guess a time from."""
     for node in tree.walk():
         name = _name(node)
@@ -67,11 +67,11 @@ def check_steady(tree: exp.Expression, source: str, where: str) -> None:
                 raise SanyuError("SY-D017", source=source, where=where, name=node.sql(dialect="spark"))
 
 
-def _name(node: exp.Expression) -> str:
+def _name(node: exp.Expr) -> str:
     return str(node.this).lower() if isinstance(node, exp.Anonymous) else ""
 
 
-def _wanted(node: exp.Expression) -> Iterator[exp.Expression]:
+def _wanted(node: exp.Expr) -> Iterator[exp.Expr]:
     """Return the parts of a node that Spark takes for a time."""
     if isinstance(node, _CASTS):
         if node.to.this in _TEMPORAL:
@@ -97,7 +97,7 @@ def _wanted(node: exp.Expression) -> Iterator[exp.Expression]:
             yield from sides
 
 
-def _is_time(node: exp.Expression) -> bool:
+def _is_time(node: exp.Expr) -> bool:
     """Tell whether a node is a time, or a literal that names one in a form that all read alike."""
     if isinstance(node, exp.Literal):
         return bool(node.is_string) and is_time_text(str(node.this))
@@ -119,7 +119,7 @@ def _is_time(node: exp.Expression) -> bool:
     return isinstance(node, (*_OF_TIME, exp.AtTimeZone)) and _is_time(node.this)
 
 
-def _has_year(pattern: exp.Expression) -> bool:
+def _has_year(pattern: exp.Expr) -> bool:
     """Tell whether a format is a literal with a year of four digits: of Spark's letters, or as the parser has translated them."""
     text = str(pattern.this) if isinstance(pattern, exp.Literal) else ""
     return "%Y" in text or "yyyy" in text

@@ -176,6 +176,7 @@ def merge_rows(
             .withColumn("valid_to_at", F.col("effective_from"))
             .withColumn("recorded_at", instants.recorded)
             .withColumn("closed_at", instants.recorded)
+            .withColumn("stamp_id", F.expr(stamp_id_sql()))  # as it was, but where the row's digest is now of a later version
             .select(F.lit(None).cast("string").alias("merge_key"), *fields)
         )
         rows = rows.unionByName(recut)
