@@ -21,13 +21,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.context import Loading
+from jobs.labels import is_labelled, label_of, label_of_tables
 from quality.arrow import arrow_schema
 from sanyu.address import lakeindex
 from sanyu.address.batch import joined_table, matched_table
 from sanyu.address.store import read_aliases
 from sanyu.lake.deliveries import sequence
 from schemas.messages import SanyuError
-from schemas.model import Contract
+from schemas.model import Contract, SecurityLabel, highest
 from schemas.registry import find_contract
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ def run(loading: Loading, tables: tuple[str, ...] = (), *, spark_rows: int = SPA
         raise SanyuError("SY-A073", path=loading.lake.url)
     present = set(loading.lake.names())
     added = len(read_aliases(lakeindex.index_folder(loading.lake.store, info.index_id))) - info.own_aliases
-    job = _Job(loading, info.index_id, f"{info.index_id}+{added}" if added else info.index_id, spark_rows)
+    label = label_of_tables(loading.lake, info.versions, loading.contracts)
+    job = _Job(loading, info.index_id, f"{info.index_id}+{added}" if added else info.index_id, spark_rows, label)
     return [job.table(name) for name in tables or asking if name in present]
 
 
@@ -109,6 +111,7 @@ class _Job:
     index_id: str
     gazetteer_code: str
     spark_rows: int
+    index_label: SecurityLabel  # of the rows that the index was made of, because a match tells their places
 
     def table(self, name: str) -> GeocodeReport:
         """Bring the matches of one table up to date."""
@@ -119,14 +122,19 @@ class _Job:
         is_known = pc.is_valid(found[MATCH])
         fresh = rows.filter(pc.invert(is_known))
         still = {target: kept[target].take(found[target].filter(is_known).drop_null()) for target in kept}
-        is_changed = fresh.num_rows > 0 or still[MATCH].num_rows != kept[MATCH].num_rows
+        label = self._label(name)
+        source = _source_name(name)
+        is_still = all(is_labelled(self.loading.lake, find_contract(target), source, label) for target in (MATCH, REVIEW))
+        is_changed = fresh.num_rows > 0 or still[MATCH].num_rows != kept[MATCH].num_rows or not is_still
         way = None if not fresh.num_rows else "spark" if fresh.num_rows >= self.spark_rows else "process"
         told = {"spark": ", by Spark's workers", "process": ", in this process", None: ""}[way]
         self.loading.progress(f"geocode {name}: {fresh.num_rows:,} of {rows.num_rows:,} rows{told}")
         counts = Counter(still[MATCH]["match_status_code"].to_pylist())
         if is_changed:
-            batch = _digest(rows, self.gazetteer_code)
-            counts += self._by_spark(name, fresh, still, batch) if way == "spark" else self._in_process(name, fresh, still, batch)
+            secret = "" if label is SecurityLabel.PUBLIC else f" {label}"
+            batch = _digest(rows, self.gazetteer_code + secret)
+            made = self._by_spark if way == "spark" else self._in_process
+            counts += made(name, fresh, still, (batch, label))
         seconds = round(time.monotonic() - started, 3)
         sizes = rows.num_rows, fresh.num_rows, still[MATCH].num_rows
         state = "written" if is_changed else "unchanged"
@@ -138,6 +146,12 @@ class _Job:
         table = self.loading.lake.table(name).to_arrow(["entity_id", column], where=f"geom IS NULL AND {column} IS NOT NULL")
         return table.rename_columns(list(_KEY)).cast(pa.schema([(key, pa.string()) for key in _KEY])).sort_by(_KEY[0]).combine_chunks()
 
+    def _label(self, name: str) -> SecurityLabel:
+        """Return the highest label of what the matches of a table are made from."""
+        column = str(self.loading.contracts[name].space.geocode)
+        where = f"geom IS NULL AND {column} IS NOT NULL"
+        return highest((self.index_label, label_of(self.loading.lake.table(name), self.loading.contracts, where=where)))
+
     def _kept(self, name: str, target: str) -> pa.Table:
         """Return the rows of a target that still hold: made by the same index, and without an answer only by the same aliases."""
         schema = _schema(target)
@@ -147,16 +161,16 @@ class _Job:
         found = self.loading.lake.table(target).to_arrow(schema.names, where=f"input_table = '{name}' AND ({same})")
         return found.select(schema.names).cast(schema).combine_chunks()
 
-    def _in_process(self, name: str, fresh: pa.Table, still: dict[str, pa.Table], batch: str) -> Counter[str]:
+    def _in_process(self, name: str, fresh: pa.Table, still: dict[str, pa.Table], told: tuple[str, SecurityLabel]) -> Counter[str]:
         """Match the rows here and write both tables; return what became of the fresh ones."""
         answers = answered(lakeindex.open_engine(self.loading.lake), fresh) if fresh.num_rows else None
         for target in (REVIEW, MATCH):  # the matches last: a run that died before them is made again
             made = [] if answers is None else [target_rows(answers, target, name, self.gazetteer_code)]
             table = pa.concat_tables([still[target], *made]).sort_by(_KEY[0])
-            self._write(name, target, table, table.num_rows, batch)
+            self._write(name, target, table, table.num_rows, *told)
         return Counter(() if answers is None else answers["match_status"].to_pylist())
 
-    def _by_spark(self, name: str, fresh: pa.Table, still: dict[str, pa.Table], batch: str) -> Counter[str]:
+    def _by_spark(self, name: str, fresh: pa.Table, still: dict[str, pa.Table], told: tuple[str, SecurityLabel]) -> Counter[str]:
         """Match the rows on Spark's workers and write both tables; return what became of the fresh ones."""
         from sanyu.address.spark import matched
 
@@ -170,12 +184,12 @@ class _Job:
             for target in (REVIEW, MATCH):
                 made = answers.mapInArrow(_shaper(target, name, self.gazetteer_code), _ddl(target))
                 count = still[target].num_rows + (fresh.num_rows if target == MATCH else counts["T"] + counts["U"])
-                self._write(name, target, spark.createDataFrame(still[target]).unionByName(made), count, batch)
+                self._write(name, target, spark.createDataFrame(still[target]).unionByName(made), count, *told)
         finally:
             answers.unpersist()
         return counts
 
-    def _write(self, name: str, target: str, rows: pa.Table | DataFrame, count: int, batch: str) -> None:
+    def _write(self, name: str, target: str, rows: pa.Table | DataFrame, count: int, batch: str, label: SecurityLabel) -> None:
         from jobs.results import commit
         from sanyu.lake.commit import Write
 
@@ -183,9 +197,13 @@ class _Job:
         lake = self.loading.lake
         if not count and target not in lake.names():
             return
-        source = f"geocode_{name.replace('.', '_')}"
+        source = _source_name(name)
         write = Write(source, batch, self.loading.run_id, sequence(lake.store, f"{source}_{contract.entity}", batch), contract.version)
-        commit(self.loading, contract, rows, write, step="geocode")
+        commit(self.loading, contract, rows, write, label=label, step="geocode")
+
+
+def _source_name(table: str) -> str:
+    return f"geocode_{table.replace('.', '_')}"
 
 
 def answered(engine: AddressEngine, rows: pa.Table) -> pa.Table:

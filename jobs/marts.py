@@ -32,8 +32,9 @@ from sanyu.lake.commit import Account, Outcome, Write
 from sanyu.lake.deliveries import sequence
 from sanyu.serve.release import Lineage, Origin
 from schemas.messages import SanyuError
-from schemas.model import Contract, SecurityLabel
+from schemas.model import Contract, SecurityLabel, highest
 from schemas.ops import LEDGER
+from transforms.stamp.digest import VERSION
 
 PROJECT = Path(importlib.util.find_spec("transforms").submodule_search_locations[0]) / "dbt"  # type: ignore[union-attr,index]
 EXTENSIONS = ("delta", "spatial", "httpfs")
@@ -85,7 +86,7 @@ def run(loading: Loading) -> list[MartReport]:
     lake = loading.lake
     marts = [c for c in loading.contracts.values() if is_mart(c)]
     kept = _records(lake)
-    if all(c.name in kept and _holds(lake, c, kept[c.name]) for c in marts):
+    if all(c.name in kept and _holds(lake, c, kept[c.name], loading.contracts) for c in marts):
         return [MartReport(c.name, kept[c.name]["rows_in"], 0, kept[c.name]["delta_version"], 0.0) for c in marts if c.name in lake.names()]
     loading.progress("marts: dbt")
     reports = [_commit(loading, made) for made in computed(lake, loading.contracts)]
@@ -107,13 +108,13 @@ def computed(lake: Lake, known: Mapping[str, Contract]) -> list[Made]:
         named = _named(json.loads((scratch / "target/manifest.json").read_text("utf-8")))
         connection = _connection(lake, scratch / "marts.duckdb")
         try:
-            return [_made(connection, c, named[c.entity], read) for c in known.values() if is_mart(c)]
+            return [_made(connection, c, named[c.entity], read, known) for c in known.values() if is_mart(c)]
         finally:
             connection.close()
 
 
-def _made(connection: Any, mart: Contract, tables: Sequence[str], read: Mapping[str, int]) -> Made:
-    """Take a mart's rows from the scratch database, with the sources and labels of the rows that its model read."""
+def _made(connection: Any, mart: Contract, tables: Sequence[str], read: Mapping[str, int], known: Mapping[str, Contract]) -> Made:
+    """Take a mart's rows from the scratch database, with the sources and labels of the tables and rows that its model read."""
     rows = connection.execute(f"SELECT * FROM mart.{mart.entity} ORDER BY ALL").to_arrow_table()
     inputs, labels = [], [mart.security_label]
     for table in tables:
@@ -122,8 +123,8 @@ def _made(connection: Any, mart: Contract, tables: Sequence[str], read: Mapping[
         found = connection.execute(f"SELECT DISTINCT source_name, security_label FROM {table}").fetchall()
         inputs.append(Origin(table=table, delta_version=read[table], sources=tuple(sorted({source for source, _ in found}))))
         # A row without a label goes into no edition, and neither does what is made from it.
-        labels += [SecurityLabel(label) if label else SecurityLabel.SECRET for _, label in found]
-    made = Lineage(made_by=f"dbt model {mart.entity}", inputs=tuple(inputs), label=max(labels, key=list(SecurityLabel).index))
+        labels += [known[table].security_label, *(SecurityLabel(label) if label else SecurityLabel.SECRET for _, label in found)]
+    made = Lineage(made_by=f"dbt model {mart.entity}", inputs=tuple(inputs), label=highest(labels))
     return Made(mart, rows, made, tuple(table for table in tables if table not in read))
 
 
@@ -149,9 +150,18 @@ def _records(lake: Lake) -> dict[str, dict[str, Any]]:
     return {row["table_name"]: row for row in rows}
 
 
-def _holds(lake: Lake, mart: Contract, record: Mapping[str, Any]) -> bool:
-    """Tell whether a mart is what its model would make now: same code, same versions of its inputs, none come that was absent."""
+def _holds(lake: Lake, mart: Contract, record: Mapping[str, Any], known: Mapping[str, Contract]) -> bool:
+    """Tell whether a mart is what its model would make now.
+
+    It is with the same code, the same versions of its inputs, none come that was absent, and no input's contract more secret than it was.
+    """
     made = json.loads(record["detail"])
+    label = SecurityLabel(made["lineage"]["label"])
+    if (
+        highest((label, *(known[origin["table"]].security_label for origin in made["lineage"]["inputs"] if origin["table"] in known)))
+        != label
+    ):
+        return False
     there = set(lake.names())
     versions = {origin["table"]: origin["delta_version"] for origin in made["lineage"]["inputs"]} | {mart.name: record["delta_version"]}
     now = {name: lake.table(name).version if name in there else None for name in versions}
@@ -168,8 +178,8 @@ def _project() -> str:
 
 
 def _code(mart: Contract) -> str:
-    """Return a digest over what decides a mart's rows beside its inputs: the dbt project and the contract."""
-    return hashlib.sha256(f"{_project()} {mart.model_dump_json()}".encode()).hexdigest()[:16]
+    """Return a digest over what decides a mart's rows beside its inputs: the dbt project, the stamp and the contract."""
+    return hashlib.sha256(f"{_project()} {VERSION} {mart.model_dump_json()}".encode()).hexdigest()[:16]
 
 
 def _extensions(folder: Path) -> None:
@@ -247,7 +257,7 @@ def _commit(loading: Loading, made: Made) -> MartReport:
     batch = loading.run_id
     write = Write(made.source_name, batch, loading.run_id, sequence(loading.lake.store, made.source_name, batch), mart.version)
     if count or mart.name in loading.lake.names():
-        outcome = commit(loading, mart, made.rows, write, step="mart", detail=made.detail)[1]
+        outcome = commit(loading, mart, made.rows, write, label=made.lineage.label, step="mart", detail=made.detail)[1]
     else:  # a mart that has never had a row gets no table
         outcome = Outcome()
         row = Account("mart", loading.recorded_at, count, detail=made.detail, started=started).ledger_row(write, mart.name, outcome)

@@ -7,6 +7,7 @@ Expectations suite, dbt sources, ODCS YAML, the docs page and the golden file ar
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -60,6 +61,12 @@ class SecurityLabel(StrEnum):
     INTERNAL = "internal"
     RESTRICTED = "restricted"
     SECRET = "secret"
+
+
+def highest(labels: Iterable[SecurityLabel]) -> SecurityLabel:
+    """Return the most secret of labels, `public` of none."""
+    order = list(SecurityLabel)
+    return max(labels, key=order.index, default=SecurityLabel.PUBLIC)
 
 
 class FieldDef(Frozen):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from quality.arrow import arrow_schema
 from quality.checks import screened
 from sanyu.lake.store import literal
 from schemas.model import Contract, GeometryKind, History
@@ -20,7 +21,7 @@ from schemas.stamp import table_fields
 from transforms.conform.mapping import plan_mapping
 from transforms.stamp.division import Division
 from transforms.stamp.space import SpacePlan
-from transforms.stamp.stamp import Delivered, marked, repeated, row_hash_sql, stamped
+from transforms.stamp.stamp import Delivered, Making, mapped, marked, repeated, restamped, stamped
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,6 @@ class Target:
             # A row outside the extent has no geometry, so one that is released from that check must be looked at without it.
             extent=None if "extent" in self.waived else self.into.extent or self.extent,
             to_point=self.into.geometry == "point",
-            max_grid_level=self.contract.space.max_grid_level,
             divisions=self.divisions if self.contract.space.division == "within" else (),
         )
 
@@ -148,12 +148,11 @@ def screen(raw: DataFrame, target: Target, batch: Delivered) -> Screening:
     """Stamp and check a batch's raw rows for one target, and set duplicates aside."""
     contract, into = target.contract, target.into
     mapping = plan_mapping(target.source, into, contract, target.known_columns)
-    rows = screened(stamped(raw, mapping, target.space, batch), contract, target.waived).persist()
+    making = Making(mapping, target.space, batch, arrow_schema(contract).remove_metadata())
+    rows = screened(stamped(raw, making), contract, target.waived).persist()
     held = [rows]
     if into.match_sheet_edges_m is not None:
-        from transforms.entity.edges import matched_edges
-
-        rows = matched_edges(rows, into.match_sheet_edges_m).withColumn("row_hash", F.expr(row_hash_sql(contract))).persist()
+        rows = _with_matched_edges(rows, raw, making, target).persist()
         held.append(rows)
     # Everything beyond reads the held rows again and joins what is found, which is little, to them: the rows are never shuffled whole.
     rows = marked(rows, repeated(rows, newest_wins=into.order_by is not None).toArrow())
@@ -163,6 +162,16 @@ def screen(raw: DataFrame, target: Target, batch: Delivered) -> Screening:
         near = near_duplicates(rows, into.near_duplicate_iou)
         rows = near.withColumn("is_duplicate", F.expr("is_duplicate or duplicate_of is not null")).drop("duplicate_of")
     return Screening(rows, held)
+
+
+def _with_matched_edges(rows: DataFrame, raw: DataFrame, making: Making, target: Target) -> DataFrame:
+    """Return the rows with the ends of lines joined across files; lines that moved are stamped and checked as if delivered so."""
+    from transforms.entity.edges import moved_lines
+
+    moved = moved_lines(rows, target.into.match_sheet_edges_m or 0.0).localCheckpoint()
+    again = screened(restamped(mapped(raw, making), making, moved), target.contract, target.waived)
+    still = rows.join(F.broadcast(moved.drop("moved_geom")), ["file_name", "row_number"], "left_anti")
+    return still.unionByName(again)
 
 
 def to_quarantine(screening: Screening, raw: DataFrame, contract: Contract, run_id: str, recorded_at: str) -> DataFrame:

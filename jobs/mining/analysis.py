@@ -21,10 +21,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.context import Loading
+from jobs.labels import is_labelled, label_of
 from jobs.mining.since import KEPT_TIMES, PATTERN, RUN, Question, forget_others, keep, last_run, updated
 from sanyu.lake.changes import changed_rows, table_id
 from sanyu.lake.deliveries import sequence
 from sanyu.lake.duck import text
+from schemas.model import SecurityLabel, highest
 from schemas.registry import find_contract
 from schemas.stamp import OBSERVED_AT, STAMP
 from transforms.mining.found import found_rows
@@ -114,9 +116,11 @@ def run(loading: Loading, analysis: Analysis) -> MineReport:
     question = Question(table, table.version, analysis.where, columns)
     second = {parameter: _second(loading.lake.table(str(asked[parameter]))) for parameter in tool.tables}
     beside = tuple((table_id(q.table), q.version) for q in second.values())
+    label = highest(label_of(q.table, loading.contracts, where=q.where, version=q.version) for q in (question, *second.values()))
+    is_still = is_labelled(loading.lake, contract, name, label)
     last = last_run(loading.lake, contract, name)
     changes = None
-    if last is not None and last.table_id == identity and last.beside == beside:
+    if last is not None and is_still and last.table_id == identity and last.beside == beside:
         if last.version == question.version:
             return MineReport(tool.name, analysis.table, contract.name, name, "unchanged")
         changes = changed_rows(table, last.version, question.version, columns, where=analysis.where)
@@ -127,6 +131,8 @@ def run(loading: Loading, analysis: Analysis) -> MineReport:
     found: tuple[Updated, int] | str = "first run"
     if last is not None and last.beside != beside:
         found = "another table that it reads has changed"
+    elif last is not None and not is_still:
+        found = "the security label of what it reads has changed"
     elif last is not None:
         found = updated(loading.lake, tool, asked, question.without(_handed_on(tool, asked)), last, changes, (contract, name))
     made = (
@@ -136,13 +142,14 @@ def run(loading: Loading, analysis: Analysis) -> MineReport:
     )
     made = replace(made, seconds=round(time.monotonic() - started, 3), changed=len(changes) if changes is not None else 0)
     versions = "".join(f"@{identifier}@{number}" for identifier, number in ((identity, question.version), *beside))
-    batch = hashlib.sha256(f"{name}{versions}".encode()).hexdigest()[:12]
+    secret = "" if label is SecurityLabel.PUBLIC else f"@{label}"
+    batch = hashlib.sha256(f"{name}{versions}{secret}".encode()).hexdigest()[:12]
     number = sequence(loading.lake.store, name, batch)
     write = Write(name, batch, loading.run_id, number, contract.version)
     facts = {"tool_name": tool.name, "input_table": analysis.table, "value_name": str(parsed.get("value") or "")}
     read = {"table": analysis.table, "table_id": identity, "version": question.version, "where": analysis.where}
     others = tuple({"table": q.table.name, "table_id": i, "version": v} for q, (i, v) in zip(second.values(), beside, strict=True))
-    return _Writing(loading, write, facts, others).all(made, tool, contract, parsed, read)
+    return _Writing(loading, write, facts, label, others).all(made, tool, contract, parsed, read)
 
 
 def _second(table: Any) -> Question:
@@ -274,6 +281,7 @@ class _Writing:
     loading: Loading
     write: Write
     facts: dict[str, str]
+    label: SecurityLabel  # of all that it is made of
     others: tuple[dict[str, Any], ...] = ()
 
     def all(self, made: _Made, tool: Tool, contract: Contract, parsed: Mapping[str, Any], read: Mapping[str, Any]) -> MineReport:
@@ -363,5 +371,5 @@ class _Writing:
         from jobs.results import commit
 
         told = self.facts if facts is None else facts
-        count, outcome = commit(self.loading, contract, rows, self.write, told, key, sparing=True, keys=keys)
+        count, outcome = commit(self.loading, contract, rows, self.write, told, key, label=self.label, sparing=True, keys=keys)
         return count, outcome.loaded

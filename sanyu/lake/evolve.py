@@ -66,7 +66,7 @@ def evolution(contract: Contract, columns: Mapping[str, str], configuration: Map
         if old is None or (old, field.dtype) not in WIDER:
             raise _refused(contract, name, have, field.dtype.value)
         widened.append((name, old, field.dtype))
-    fixed = ("delta.enableDeletionVectors", "delta.enableChangeDataFeed")  # as the table was made
+    fixed = ("delta.enableDeletionVectors", "delta.enableChangeDataFeed")  # as the table was made, and so is the digests' version
     changed = tuple((k, v) for k, v in sorted(table_properties(contract).items()) if k not in fixed and configuration.get(k) != v)
     return Evolution(
         added=tuple(f for name, f in wanted.items() if name not in columns),

@@ -25,6 +25,8 @@ from sanyu.lake.log import TableLog, synced
 from sanyu.lake.store import Store
 from schemas.model import Contract, History
 from schemas.stamp import table_fields
+from transforms.stamp.digest import HASH_PROPERTY, VERSION
+from transforms.stamp.stamp import with_current_hashes
 from transforms.stamp.versions import CORRECT, END, INSERT, IS_SHORTENED, REKEY, UNCHANGED, decide, decided_by, merge_rows
 
 BYTES_PER_ROW = 160  # of a stamped row in Parquet, measured on buildings of five corners; only steers the number of files
@@ -148,8 +150,13 @@ class DeltaWriter:
         return replace(outcome, version=self.version(contract.path))
 
     def live(self, contract: Contract, source_name: str) -> DataFrame:
-        """Return the believed rows that a source has delivered to a table: every version that is not superseded."""
-        return self.read(contract.path).where(F.col("superseded_at").isNull() & (F.col("source_name") == source_name))
+        """Return the believed rows that a source has delivered to a table: every version that is not superseded.
+
+        In a table that was made with an earlier version of the digest, that of each row is computed again for the comparison.
+        """
+        rows = self.read(contract.path).where(F.col("superseded_at").isNull() & (F.col("source_name") == source_name))
+        is_current = TableLog(self._store, contract.path).configuration.get(HASH_PROPERTY) == VERSION
+        return rows if is_current else with_current_hashes(rows, contract)
 
     def ensure(self, contract: Contract) -> bool:
         """Create the table with the contract's schema, comments, properties and constraints in one commit; False if it is there already."""
@@ -158,7 +165,7 @@ class DeltaWriter:
         builder = DeltaTable.createIfNotExists(self._spark).location(self.uri(contract.path)).addColumns(spark_schema(contract))
         # Delta takes `delta.constraints.*` at creation as it stands; which column it was, the row checks have said before.
         checks = " and ".join(f"({expression})" for expression in constraints(contract).values())
-        for key, value in (table_properties(contract) | {"delta.constraints.contract": checks}).items():
+        for key, value in (table_properties(contract) | {"delta.constraints.contract": checks, HASH_PROPERTY: VERSION}).items():
             builder = builder.property(key, value)
         builder.comment(contract.grain).execute()
         return True

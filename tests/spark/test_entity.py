@@ -9,13 +9,12 @@ import pyarrow as pa
 import pytest
 import shapely
 
-from schemas.basemap.building import CONTRACT as BUILDING
 from schemas.model import Matching
 from tests.unit.entity.towns import Town, planted_edits
 from transforms.entity.duplicates import near_duplicates
-from transforms.entity.edges import edge_pairs, matched_edges
-from transforms.entity.identity import entity_id_sql, entity_ids, stamp_id_sql, stamp_ids
+from transforms.entity.edges import edge_pairs, moved_lines
 from transforms.entity.matching import match_frames
+from transforms.stamp.identity import stamp_id_sql, stamp_ids
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -116,33 +115,21 @@ def test_lines_cut_at_the_sheet_edge_meet_halfway(spark: SparkSession, partition
     pairs = edge_pairs(frame, 3.0).collect()
     assert [(r["sheet"], r["row_number"], r["sheet_2"], r["row_number_2"]) for r in pairs] == [("e", 1, "w", 1)]
     assert pairs[0]["gap_m"] == pytest.approx(2.23, abs=0.02)
-    joined = matched_edges(frame, 3.0)
-    assert joined.columns == frame.columns
-    rows = {(r["file_name"], r["row_number"]): r for r in joined.collect()}
-    west, east = (shapely.from_wkb(bytes(rows[key]["geom"])) for key in (("w", 1), ("e", 1)))
+    rows = {(r["file_name"], r["row_number"]): r["moved_geom"] for r in moved_lines(frame, 3.0).collect()}
+    assert sorted(rows) == [("e", 1), ("w", 1)]
+    west, east = (shapely.from_wkb(bytes(rows[key])) for key in (("w", 1), ("e", 1)))
     assert west.coords[-1] == pytest.approx((120.01, 30.000005), abs=1e-12)
     assert east.coords[0] == pytest.approx((120.01, 30.000005, 5), abs=1e-12)
-    assert rows["w", 1]["bbox"]["xmax"] == west.bounds[2]
-    untouched = {(r["file_name"], r["row_number"]): r for r in frame.collect()}
-    assert rows["w", 2] == untouched["w", 2]
-    assert rows["e", 2] == untouched["e", 2]
 
 
-def test_ids_in_sql_are_those_on_arrow(spark: SparkSession) -> None:
+def test_stamp_ids_in_sql_are_those_on_arrow(spark: SparkSession) -> None:
     rows = pa.table(
         {
-            "division_code": ["330102001001", None, "33"],
-            "grid_code": ["N51H0051234567A", None, "N51H"],
-            "source_name": ["osm", "osm", "中文源"],
-            "source_key": ["way/1", "way/2", "键|3"],
+            "entity_id": ["330102-N51H0051234-BUILDING-0A1B2C3D4E", "000000---BUILDING-0A1B2C3D4E", "中文|键"],
             "valid_from_us": pa.array([0, -1, 1_700_000_000_123_456], pa.int64()),
             "row_hash": ["h1", "h2", "h3"],
         }
     )
     frame = spark.createDataFrame(rows).selectExpr("*", "timestamp_micros(valid_from_us) as valid_from_at")
-    made = (
-        frame.selectExpr("*", f"{entity_id_sql(BUILDING)} as entity_id").selectExpr("entity_id", f"{stamp_id_sql()} as stamp_id").toArrow()
-    )
-    ids = entity_ids(BUILDING, rows["division_code"], rows["grid_code"], rows["source_name"], rows["source_key"])
-    assert made["entity_id"].to_pylist() == ids.to_pylist()
-    assert made["stamp_id"].to_pylist() == stamp_ids(ids, rows["valid_from_us"], rows["row_hash"]).to_pylist()
+    made = frame.selectExpr(f"{stamp_id_sql()} as stamp_id").toArrow()
+    assert made["stamp_id"].to_pylist() == stamp_ids(rows["entity_id"], rows["valid_from_us"], rows["row_hash"]).to_pylist()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jobs.context import Loading
 from jobs.loading import load
-from jobs.loading.load import Loading
 from sanyu.lake import Lake
 from sanyu.settings import Settings
 from schemas.registry import contracts

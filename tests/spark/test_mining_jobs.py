@@ -23,6 +23,7 @@ from sanyu.lake import Lake
 from sanyu.lake.commit import Write
 from sanyu.settings import Settings
 from schemas.messages import SanyuError
+from schemas.model import SecurityLabel
 from schemas.registry import contracts, find_contract
 from transforms.mining.shelf.tool import find_tool
 
@@ -329,12 +330,12 @@ def test_rows_of_spark_and_of_this_process_are_the_same_rows(loading: Callable[[
         return Write(source, f"batch-{number}", "run", number)
 
     job, spark = loading(), loading().spark()
-    first = commit(job, contract, rows, write(1), {"tool_name": "kde"})[1]
+    first = commit(job, contract, rows, write(1), {"tool_name": "kde"}, label=SecurityLabel.PUBLIC)[1]
     assert (first.loaded, first.version) == (20, 2)  # made, constrained, written
-    again = commit(job, contract, spark.createDataFrame(rows).repartition(3), write(2), {"tool_name": "kde"})[1]
+    again = commit(job, contract, spark.createDataFrame(rows).repartition(3), write(2), {"tool_name": "kde"}, label=SecurityLabel.PUBLIC)[1]
     assert (again.unchanged, again.version) == (20, 2)
-    other = commit(job, contract, spark.createDataFrame(rows.slice(0, 5)), write(3), {"tool_name": "kde"})[1]
+    other = commit(job, contract, spark.createDataFrame(rows.slice(0, 5)), write(3), {"tool_name": "kde"}, label=SecurityLabel.PUBLIC)[1]
     assert (other.loaded, other.closed, other.version) == (5, 15, 3)
-    last = commit(job, contract, rows.slice(0, 6), write(4), {"tool_name": "kde"}, sparing=True)[1]
+    last = commit(job, contract, rows.slice(0, 6), write(4), {"tool_name": "kde"}, label=SecurityLabel.PUBLIC, sparing=True)[1]
     assert (last.loaded, last.unchanged) == (1, 5)
     assert job.lake.table(contract.name).count() == job.lake.table(contract.name).to_spark().count() == 6

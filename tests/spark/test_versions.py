@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 FIELDS = (
     *("entity_id", "source_key", "stamp_id", "valid_from_at", "valid_to_at", "recorded_at", "closed_at", "superseded_at"),
     "row_hash",
+    "time_code",
 )
 DDL = (
     "entity_id string, source_key string, stamp_id string, valid_from_at timestamp, valid_to_at timestamp, recorded_at timestamp, "
-    "closed_at timestamp, superseded_at timestamp, row_hash string"
+    "closed_at timestamp, superseded_at timestamp, row_hash string, time_code string"
 )
 
 
@@ -32,7 +33,18 @@ def day(text: str | None) -> dt.datetime | None:
 def rows(spark: SparkSession, *given: tuple[str, str, str, str | None]) -> DataFrame:
     """Make rows of (entity, content, valid from, valid to)."""
     made = [
-        (entity, f"key-{entity}", f"{entity}-{content}-{start}", day(start), day(end), day("2020-01-01"), None, None, content)
+        (
+            entity,
+            f"key-{entity}",
+            f"{entity}-{content}-{start}",
+            day(start),
+            day(end),
+            day("2020-01-01"),
+            None,
+            None,
+            content,
+            start.replace("-", ""),
+        )
         for entity, content, start, end in given
     ]
     return spark.createDataFrame(made, DDL)
@@ -125,6 +137,21 @@ def test_a_change_and_an_end_touch_only_their_own_rows(spark: SparkSession) -> N
     edition = dt.datetime(2025, 1, 1)
     assert touched == {"a-x-2024-01-01": (edition, None), "c-x-2024-01-01": (edition, None)}
     assert inserted == [("a", "y", edition, None)]
+
+
+@pytest.mark.parametrize(("code", "expected"), [("20200101", "20250101"), ("202001", "202501"), ("20200101000000", "20250101080000")])
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+def test_a_version_that_begins_at_the_edition_has_its_time_code(spark: SparkSession, code: str, expected: str, zone: str) -> None:
+    live, news = rows(spark, ("a", "x", "2024-01-01", None)), rows(spark, ("a", "y", "2020-01-01", None)).selectExpr("* except (time_code)")
+    news = news.selectExpr("*", f"'{code}' as time_code")
+    instants = Instants("2025-01-01T00:00:00+00:00", "2026-06-01T00:00:00+00:00")
+    before = spark.conf.get("spark.sql.session.timeZone")
+    spark.conf.set("spark.sql.session.timeZone", zone)
+    try:
+        made = merge_rows(news, live, decide(news, live, instants), FIELDS, instants, ended=None).where("merge_key is null").collect()
+    finally:
+        spark.conf.set("spark.sql.session.timeZone", before)
+    assert [r["time_code"] for r in made] == [expected]
 
 
 def test_late_news_supersedes_the_covering_version_and_keeps_a_shortened_copy(spark: SparkSession) -> None:

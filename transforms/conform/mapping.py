@@ -1,9 +1,9 @@
-"""From raw rows to the columns of a contract: what a source definition says, as Spark SQL text.
+"""From raw rows to the columns of a contract: what a source definition says, as Spark SQL text and as the way each column is read.
 
 The mapping is planned without Spark: every expression is parsed, the raw names in it are held against the columns that the files
 have, and targets against the contract, so that a wrong definition is refused before anything runs and `sanyu plan` can show the statements.
-Raw fields are the original texts, trimmed, with blank as missing; a value that cannot become the column's type rejects the row (SY-Q001)
-or, for coded columns, names the missing code (SY-Q002).
+Raw fields are the original texts, trimmed, with blank as missing. Expressions give texts, and `transforms.conform.typed` makes values of
+them; a value that cannot become the column's type rejects the row (SY-Q001) or, for coded columns, names the missing code (SY-Q002).
 """
 
 from __future__ import annotations
@@ -20,8 +20,12 @@ from schemas.messages import SanyuError
 from schemas.model import Column, Contract, DType
 from schemas.rejection import error_sql, errors_sql, sql_text
 from schemas.source import ColumnFrom, Into, Source
+from transforms.conform.expressions import check_steady
+from transforms.conform.times import reader
+from transforms.conform.typed import Reading
 
 RAW_COLUMNS = ("source_name", "batch_id", "file_name", "row_number", "feature_id", "attributes", "crs", "error_code", "error_params")
+NOT_STAMPED = ("batch_id", "attributes", "error_code", "error_params")
 OWN_NAMES = (*RAW_COLUMNS, "raw_geom", "tags")
 OSM_FORMATS = ("overpass", "osm_pbf")
 
@@ -44,27 +48,24 @@ UNITS: dict[tuple[str, str], float] = {
     ("亿元", "CNY"): 100_000_000.0,
     ("万人", "person"): 10_000.0,
 }
-NAIVE_FORMATS = ("yyyyMMdd", "yyyy/M/d", "yyyy年M月d日", "yyyy/M/d H:mm:ss", "yyyyMMddHHmmss")
+# The first bytes of WKB, little-endian, of multi-geometries of one part without and with heights.
+MULTI_HEADER_BYTES = 9
+ONE_PART = tuple(f"x'01{kind.to_bytes(4, 'little').hex()}01000000'" for kind in (4, 5, 6, 1004, 1005, 1006))
 HSTORE = r'"((?:[^"\\\\]|\\\\.)*)"=>"((?:[^"\\\\]|\\\\.)*)"'
-WANTED = {
-    DType.INTEGER: ("a whole number", "整数"),
-    DType.LONG: ("a whole number", "整数"),
-    DType.DOUBLE: ("a finite number", "有限数值"),
-    DType.BOOLEAN: ("yes or no", "是/否"),
-    DType.DATE: ("a date", "日期"),
-    DType.TIMESTAMP: ("a time", "时间"),
-}
+NESTED = (DType.STRINGS, DType.TAGS)
+VALUE = "v_"  # how the columns of expressions begin on their way, so that none is taken for a raw one
 
 
 @dataclass(frozen=True)
 class Mapping:
-    """The planned statements of one `[[into]]`: three `selectExpr` lists applied one after the other, and the row filter."""
+    """The planned statements of one `[[into]]`: two `selectExpr` lists applied one after the other, the row filter, and how the values of
+    each filled column are read. Nested columns are read by Spark."""
 
     contract: Contract
     fields: tuple[str, ...]
     where: str | None
     values: tuple[str, ...]
-    typed: tuple[str, ...]
+    readings: tuple[Reading, ...]
     order_by: str | None
 
 
@@ -72,7 +73,8 @@ def plan_mapping(source: Source, into: Into, contract: Contract, known: Iterable
     """Plan how raw rows become rows of the contract.
 
     `known` are the attribute names that the files of the batch have. Raises SY-D010 (a raw name is not in the files), SY-D011 (a required
-    column is not filled), SY-D012 (no such column), SY-D013 (not an expression), SY-D014 (unit).
+    column is not filled), SY-D012 (no such column), SY-D013 (not an expression), SY-D014 (unit), SY-D015 (time format),
+    SY-D016 and SY-D017 (what depends on the day, the session or a guess).
     """
     into = _with_quoted_names(into)
     rules = into.rules
@@ -84,21 +86,21 @@ def plan_mapping(source: Source, into: Into, contract: Contract, known: Iterable
         fields.append(f"{_tags(source.read.tags)} as tags")
     elif "tags" in known:
         fields.append(_field("tags"))
-    values = [*RAW_COLUMNS, "raw_geom", f"{_key(source, into, contract)} as source_key", f"({into.order_by or 'row_number'}) as order_by"]
-    typed = [*RAW_COLUMNS, "raw_geom", "source_key", "order_by"]
-    unreadable = "concat_ws(' ', error_code, error_params)"
-    errors = [("error_code is not null", error_sql("row", "readable", "SY-Q007", unreadable))]
+    unreadable = error_sql("row", "readable", "SY-Q007", "concat_ws(' ', error_code, error_params)")
+    values = [
+        *(name for name in RAW_COLUMNS if name not in NOT_STAMPED),
+        "raw_geom",
+        f"{_key(source, into, contract)} as source_key",
+        f"({into.order_by or 'row_number'}) as order_by",
+        f"{errors_sql([('error_code is not null', unreadable)])} as errors",
+    ]
+    readings = []
     for column in contract.columns:
-        rule = rules.get(column.name)
-        if rule is None:
-            typed.append(f"cast(null as {column.dtype.value}) as {column.name}")
-            continue
-        values.append(f"({rule.expr}) as v_{column.name}")
-        typed.append(f"{_typed(source, column, rule)} as {column.name}")
-        if (problem := _problem(source, column, rule)) is not None:
-            errors.append(problem)
-    typed.append(f"{errors_sql(errors)} as errors")
-    return Mapping(contract, tuple(fields), into.where, tuple(values), tuple(typed), into.order_by)
+        if (rule := rules.get(column.name)) is not None:
+            kind = column.dtype.value if column.dtype in NESTED else "string"
+            values.append(f"cast(({rule.expr}) as {kind}) as {VALUE}{column.name}")
+            readings.append(_reading(source, column, rule))
+    return Mapping(contract, tuple(fields), into.where, tuple(values), tuple(readings), into.order_by)
 
 
 def _with_quoted_names(into: Into) -> Into:
@@ -139,6 +141,7 @@ def _referenced(source: Source, texts: dict[str, str], known: tuple[str, ...]) -
             tree = sqlglot.parse_one(text, dialect="spark")
         except sqlglot.errors.ParseError as error:
             raise SanyuError("SY-D013", source=source.name, where=where, detail=str(error).splitlines()[0]) from error
+        check_steady(tree, source.name, where)
         bound = {arg.name for scope in tree.find_all(exp.Lambda) for arg in scope.expressions}
         for column in tree.find_all(exp.Column):
             name = column.parts[0].name
@@ -174,79 +177,36 @@ def _key(source: Source, into: Into, contract: Contract) -> str:
         return f"array_join(array({', '.join(f'cast(({expr}) as string)' for expr in own)}), '|')"
     if isinstance(source.read, Files) and source.read.format in OSM_FORMATS:
         return "feature_id"
-    return "md5(coalesce(raw_geom, cast(to_json(attributes) as binary)))"
+    # A multi-geometry of one part is the part, so that an export which writes the one for the other gives no new keys.
+    is_one = f"substring(raw_geom, 1, {MULTI_HEADER_BYTES}) in ({', '.join(ONE_PART)})"
+    part = f"if({is_one}, substring(raw_geom, {MULTI_HEADER_BYTES + 1}), raw_geom)"
+    return f"md5(coalesce({part}, cast(to_json(attributes) as binary)))"
 
 
-def _text(column: Column, rule: ColumnFrom) -> str:
-    return f"nullif(trim(cast(v_{column.name} as string)), '')"
+def _reading(source: Source, column: Column, rule: ColumnFrom) -> Reading:
+    if rule.time_format is not None:
+        try:
+            reader(rule.time_format)
+        except ValueError as error:
+            raise SanyuError("SY-D015", source=source.name, name=column.name, format=rule.time_format, detail=str(error)) from error
+    return Reading(
+        name=column.name,
+        dtype=column.dtype,
+        codes=tuple(rule.codes.items()),
+        default=rule.default,
+        factor=_factor(source, column, rule) if column.dtype is DType.DOUBLE else None,
+        time_format=rule.time_format,
+        zone=source.delivery.time_zone,
+        code_list=column.field.code_list or "codes",
+    )
 
 
-def _typed(source: Source, column: Column, rule: ColumnFrom) -> str:
-    text = _coded(rule, _text(column, rule))
-    match column.dtype:
-        case DType.STRING:
-            return text
-        case DType.INTEGER | DType.LONG:
-            double = f"try_cast({text} as double)"
-            whole = f"coalesce(try_cast({text} as bigint), if({double} = floor({double}), cast({double} as bigint), null))"
-            return f"try_cast({whole} as {column.dtype.value})"
-        case DType.DOUBLE:
-            number = f"try_cast({text} as double)"
-            return f"if(isnan({number}) or abs({number}) = double('Infinity'), null, {number}{_factor(source, column, rule)})"
-        case DType.BOOLEAN:
-            yes, no = "('yes','true','t','1','y','是','有','-1')", "('no','false','f','0','n','否','无')"
-            return f"case when lower({text}) in {yes} then true when lower({text}) in {no} then false end"
-        case DType.DATE:
-            formats = (rule.time_format,) if rule.time_format else ("", *NAIVE_FORMATS)
-            return f"coalesce({', '.join(_date(text, f) for f in formats)})"
-        case DType.TIMESTAMP:
-            return _instant(text, rule.time_format, source.delivery.time_zone)
-        case _:
-            return f"cast(v_{column.name} as {column.dtype.value})"
-
-
-def _coded(rule: ColumnFrom, text: str) -> str:
-    if not rule.codes:
-        return f"coalesce({text}, {sql_text(rule.default)})" if rule.default is not None else text
-    pairs = ", ".join(f"{sql_text(k)}, {sql_text(v)}" for k, v in rule.codes.items())
-    looked_up = f"try_element_at(map({pairs}), {text})"
-    return f"coalesce({looked_up}, {sql_text(rule.default)})" if rule.default is not None else looked_up
-
-
-def _factor(source: Source, column: Column, rule: ColumnFrom) -> str:
+def _factor(source: Source, column: Column, rule: ColumnFrom) -> float | None:
     unit, wanted = rule.unit, column.field.unit
     if unit is None or unit == wanted:
-        return ""
+        return None
     factor = UNITS.get((unit, wanted or ""))
     if factor is None:
         known = ", ".join(sorted({a for a, b in UNITS if b == wanted})) or "-"
         raise SanyuError("SY-D014", source=source.name, name=column.name, unit=unit, wanted=wanted or "-", known=known)
-    return f" * {factor!r}D"
-
-
-def _date(text: str, time_format: str) -> str:
-    if not time_format:
-        return f"try_cast({text} as date)"
-    return f"cast(try_to_timestamp({text}, {sql_text(time_format)}) as date)"
-
-
-def _instant(text: str, time_format: str | None, zone: str) -> str:
-    """Return a UTC instant: a zone in the text is obeyed, a naive text is in the source's zone (default Beijing time, fixed +08:00)."""
-    naive = [f"try_to_timestamp({text}, {sql_text(f)})" for f in ((time_format,) if time_format else NAIVE_FORMATS)]
-    if not time_format:
-        naive.insert(0, f"try_cast({text} as timestamp)")
-    zoned = f"{text} rlike '(Z|[+-][0-9]{{2}}:?[0-9]{{2}})$' and {text} rlike 'T|:'"
-    return f"if({zoned}, try_cast({text} as timestamp), to_utc_timestamp(coalesce({', '.join(naive)}), {sql_text(zone)}))"
-
-
-def _problem(source: Source, column: Column, rule: ColumnFrom) -> tuple[str, str] | None:
-    """Return as SQL when a value is there and did not become the column's type or code, and the error of it; None if it always does."""
-    text, typed = _text(column, rule), _typed(source, column, rule)
-    if rule.codes and rule.default is None:
-        error = error_sql(column.name, "code", "SY-Q002", text, code_list=column.field.code_list or "codes")
-    elif column.dtype in WANTED:
-        wanted, wanted_zh = WANTED[column.dtype]
-        error = error_sql(column.name, "type", "SY-Q001", text, wanted=wanted, wanted_zh=wanted_zh)
-    else:
-        return None
-    return f"{text} is not null and ({typed}) is null", error
+    return factor

@@ -179,11 +179,11 @@ def _chosen(found: pa.Table, tolerance_m: float) -> pa.Table:
     return kept.take(pa.array(_each_once(first, second), pa.int64()))
 
 
-def matched_edges(frame: DataFrame, tolerance_m: float, *, attributes: Sequence[str] = ("class_code", "name")) -> DataFrame:
-    """Return the rows with the ends of lines joined across files: `geom` and `bbox` are new where an end moved.
+def moved_lines(frame: DataFrame, tolerance_m: float, *, attributes: Sequence[str] = ("class_code", "name")) -> DataFrame:
+    """Return the lines of which an end is joined with that of another file: `file_name`, `row_number`, `moved_geom`.
 
-    Columns and rules as in `edge_pairs`. Runs jobs on the frame (persist it). What depends on the geometry beside `bbox` (the row's
-    digest) is the caller's to renew.
+    Columns and rules as in `edge_pairs`. Runs jobs on the frame (persist it). All that follows from the geometry is the caller's to renew
+    (`transforms.stamp.stamp.restamped`).
     """
     pairs = edge_pairs(frame, tolerance_m, attributes=attributes)
     sides = [
@@ -196,10 +196,8 @@ def matched_edges(frame: DataFrame, tolerance_m: float, *, attributes: Sequence[
         .groupBy("file_name", "row_number")
         .agg(F.sort_array(F.collect_list(F.struct("vertex", "lon", "lat"))).alias("moves"))
     )
-    joined = frame.join(F.broadcast(moves), ["file_name", "row_number"], "left").select(*frame.columns, "moves")
-    still = joined.where("moves is null").drop("moves")
-    moved = joined.where("moves is not null").mapInArrow(_moved_batches, frame.schema)
-    return still.unionByName(moved)
+    joined = frame.select("file_name", "row_number", "geom").join(F.broadcast(moves), ["file_name", "row_number"])
+    return joined.mapInArrow(_moved_batches, "file_name string, row_number bigint, moved_geom binary")
 
 
 def _end_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -227,9 +225,6 @@ def _moved_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch
         flat = moves.flatten()
         vertex, lon, lat = (flat.field(name).to_numpy(zero_copy_only=False) for name in ("vertex", "lon", "lat"))
         geoms = move_vertices(geoms, row, vertex, np.column_stack([lon, lat]))
-        new = {"geom": pa.array(shapely.to_wkb(geoms, flavor="iso", byte_order=1), batch["geom"].type)}
-        if "bbox" in batch.schema.names:
-            names = ["xmin", "ymin", "xmax", "ymax"]
-            new["bbox"] = pa.StructArray.from_arrays([pa.array(side) for side in shapely.bounds(geoms).T], names=names)
-        rest = batch.drop_columns(["moves"])
-        yield pa.RecordBatch.from_arrays([new.get(name, rest[name]) for name in rest.schema.names], names=rest.schema.names)
+        wkb = pa.array(shapely.to_wkb(geoms, flavor="iso", byte_order=1), pa.binary())
+        names = ["file_name", "row_number", "moved_geom"]
+        yield pa.RecordBatch.from_arrays([batch["file_name"], batch["row_number"].cast(pa.int64()), wkb], names=names)

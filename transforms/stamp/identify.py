@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from schemas.model import Contract
-from transforms.entity.identity import stamp_id_sql
+from transforms.stamp.identity import stamp_id_sql
 from transforms.stamp.versions import few
 
 

@@ -1,11 +1,10 @@
-"""The space domain of the stamp: one pass over Arrow batches gives each row geometry in EPSG:4490, bounds, layout key, grid code, division.
+"""Geometries of a batch on their way into a table: conformed to EPSG:4490, with their bounds and divisions, or the reason why not.
 
 Runs inside Spark's `mapInArrow`; everything is vectorised on shapely arrays, nothing is done row by row but the wording of rejections.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -15,29 +14,15 @@ import pyarrow.compute as pc
 import shapely
 
 from schemas.model import GeometryKind
-from schemas.rejection import ERRORS_TYPE, error_row
+from schemas.rejection import error_row
 from transforms.conform.geometry import Conformed, conform_geometries
-from transforms.space import beidou
-from transforms.space.hilbert import hilbert_key
-from transforms.stamp.division import Division, DivisionIndex, representative_points
+from transforms.stamp.division import Division, representative_points
 
 ERROR = pa.struct([pa.field(name, pa.string()) for name in ("field", "check", "code", "value", "message", "message_zh")])
-BBOX = pa.struct([pa.field(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
-# Columns taken in and dropped again, and columns given.
-TAKEN = ("raw_geom", "crs")
-GIVEN: tuple[tuple[str, pa.DataType, str], ...] = (
-    ("geom", pa.binary(), "binary"),
-    ("bbox", BBOX, "struct<xmin:double,ymin:double,xmax:double,ymax:double>"),
-    ("cell", pa.int64(), "bigint"),
-    ("grid_code", pa.string(), "string"),
-    ("grid_level", pa.int32(), "int"),
-    ("division_within", pa.string(), "string"),
-    ("geometry_errors", pa.list_(ERROR), ERRORS_TYPE),
-    ("geometry_notes", pa.list_(pa.string()), "array<string>"),
-)
 
-
-NULL_ISLAND = [shapely.to_wkb(shapely.Point(xyz), flavor="iso") for xyz in ((0.0, 0.0), (0.0, 0.0, 0.0), (-0.0, 0.0), (0.0, -0.0))]
+NULL_ISLAND = [
+    shapely.to_wkb(shapely.Point(xyz), flavor="iso") for xyz in ((0.0, 0.0), (0.0, 0.0, 0.0), (-0.0, 0.0), (0.0, -0.0), (-0.0, -0.0))
+]
 UNDECLARED = "SY-C113"
 # Names that a person gives when releasing rows; every other geometry code is the check `geometry`.
 CHECKS = {
@@ -64,47 +49,16 @@ class SpacePlan:
     crs: str | None
     operation: Any | None
     extent: tuple[float, float, float, float] | None
-    max_grid_level: int
     multi: bool = True
     to_point: bool = False
     divisions: tuple[Division, ...] = ()
 
 
-def stamp_space(batches: Iterable[pa.RecordBatch], plan: SpacePlan) -> Iterator[pa.RecordBatch]:
-    """Give each batch the columns of `GIVEN` in place of those of `TAKEN`."""
-    index = DivisionIndex(plan.divisions)
-    for batch in batches:
-        rest = batch.drop_columns(list(TAKEN))
-        columns = _stamped(batch, plan, index) if plan.kind is not None else _unplaced(len(batch))
-        yield pa.RecordBatch.from_arrays([*rest.columns, *columns], names=[*rest.schema.names, *(name for name, _, _ in GIVEN)])
-
-
-def _stamped(batch: pa.RecordBatch, plan: SpacePlan, index: DivisionIndex) -> list[pa.Array]:
-    assert plan.kind is not None
+def placed(batch: pa.RecordBatch, plan: SpacePlan) -> Conformed:
+    """Return the geometries of a batch (`raw_geom`, `crs`) in EPSG:4490; the rows that have none have no bounds."""
     done = _conformed(batch, plan)
     there = ~shapely.is_missing(done.geoms)
-    bounds = np.where(there[:, None], done.bounds, np.nan)
-    lon, lat = (bounds[:, 0] + bounds[:, 2]) / 2, (bounds[:, 1] + bounds[:, 3]) / 2
-    codes, levels, cells, divisions = (np.full(len(batch), None, dtype=object) for _ in range(4))
-    if there.any():
-        level = np.minimum(
-            beidou.level_for_extent(bounds[there, 2] - bounds[there, 0], bounds[there, 3] - bounds[there, 1]), plan.max_grid_level
-        ).astype(np.int32)
-        codes[there] = beidou.encode_arrow(lon[there], lat[there], level).to_numpy(zero_copy_only=False)
-        levels[there] = level
-        cells[there] = hilbert_key(lon[there], lat[there])
-        divisions[there] = index.codes(done.geoms[there])
-    none = ~there
-    return [
-        pa.array(done.wkb(), pa.binary()),
-        pa.StructArray.from_arrays([pa.array(bounds[:, i]) for i in range(4)], fields=list(BBOX), mask=pa.array(none)),
-        pa.array(cells, pa.int64()),
-        pa.array(codes, pa.string()),
-        pa.array(levels, pa.int32()),
-        pa.array(divisions, pa.string()),
-        _lists(_errors(done) if none.any() else None, len(batch), ERROR),
-        _lists([list(n) if n else [] for n in done.notes], len(batch), pa.string()),
-    ]
+    return replace(done, bounds=np.where(there[:, None], done.bounds, np.nan))
 
 
 def _conformed(batch: pa.RecordBatch, plan: SpacePlan) -> Conformed:
@@ -153,19 +107,11 @@ def without_null_island(wkb: pa.Array) -> pa.Array:
     return pc.if_else(pc.is_in(wkb, value_set=pa.array(NULL_ISLAND, wkb.type)), pa.scalar(None, wkb.type), wkb)
 
 
-def _errors(done: Conformed) -> list[list[dict[str, str | None]]]:
-    return [
-        [] if code is None else [error_row(field or "geom", CHECKS.get(code, "geometry"), code, value)]
-        for code, field, value in zip(done.error_code, done.error_field, done.error_value, strict=True)
-    ]
-
-
-def _unplaced(size: int) -> list[pa.Array]:
-    empty = {"geometry_errors": ERROR, "geometry_notes": pa.string()}
-    return [_lists(None, size, empty[name]) if name in empty else pa.nulls(size, dtype) for name, dtype, _ in GIVEN]
-
-
-def _lists(rows: list[list[Any]] | None, size: int, item: pa.DataType) -> pa.Array:
-    if rows is None or not any(rows):
-        return pa.ListArray.from_arrays(pa.array(np.zeros(size + 1, np.int32)), pa.array([], item))
-    return pa.array(rows, pa.list_(item))
+def geometry_errors(done: Conformed) -> dict[int, dict[str, str | None]]:
+    """Return the error of each row that was rejected."""
+    return {
+        int(i): error_row(
+            done.error_field[i] or "geom", CHECKS.get(done.error_code[i], "geometry"), done.error_code[i], done.error_value[i]
+        )
+        for i in np.flatnonzero(done.error_code.astype(bool))
+    }

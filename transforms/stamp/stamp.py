@@ -1,28 +1,33 @@
-"""Raw rows to stamped rows: mapping, space, time, attribute and identity, one expression after the other, no action."""
+"""Raw rows to stamped rows in Spark: the mapping as SQL, all the rest in one pass over Arrow batches on the workers; no action."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import shapely
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
 
-from schemas.model import Contract, DType
-from schemas.rejection import error_sql
-from schemas.stamp import STAMP, table_fields
-from transforms.conform.mapping import Mapping
-from transforms.entity.identity import entity_id_sql, stamp_id_sql
-from transforms.stamp.space import GIVEN, TAKEN, SpacePlan, stamp_space
+from schemas.model import Contract
+from schemas.rejection import ERRORS_TYPE, error_row, error_sql
+from schemas.stamp import table_fields
+from transforms.conform.mapping import VALUE, Mapping
+from transforms.conform.typed import WANTED, Reading, read_column
+from transforms.stamp.digest import VERSION, row_hashes
+from transforms.stamp.division import DivisionIndex
+from transforms.stamp.made import BEIJING, Placed, Stamping, content, stamped_columns
+from transforms.stamp.space import ERROR, SpacePlan, geometry_errors, placed
 from transforms.stamp.versions import Instants
 
 # What accompanies a stamped row until it is in core or in quarantine.
 BESIDE = ("file_name", "row_number", "feature_id", "order_by", "errors", "geometry_notes")
-TIME_CODES = {"year": "yyyy", "month": "yyyyMM", "day": "yyyyMMdd", "second": "yyyyMMddHHmmss"}
-BEIJING = "+08:00"
 BROADCAST_ROWS = 1_000_000
+_NESTED = (pa.types.is_list, pa.types.is_map)
+Errors = dict[int, list[dict[str, str | None]]]
 
 
 @dataclass(frozen=True)
@@ -35,97 +40,152 @@ class Delivered:
     unreadable: bool = True  # rows that the reader could not read are accounted for by the first target of a source
 
 
-def stamped(raw: DataFrame, mapping: Mapping, space: SpacePlan, batch: Delivered) -> DataFrame:
+@dataclass(frozen=True)
+class Making:
+    """How raw rows become rows of a table; `schema` is the table's in Arrow, without metadata."""
+
+    mapping: Mapping
+    space: SpacePlan
+    batch: Delivered
+    schema: pa.Schema
+
+    @property
+    def stamping(self) -> Stamping:
+        contract, instants = self.mapping.contract, self.batch.instants
+        label = contract.security_label.value
+        return Stamping(contract, self.schema, self.batch.batch_id, instants.recorded_at, instants.edition_at, label, self.batch.time_zone)
+
+
+def stamped(raw: DataFrame, making: Making) -> DataFrame:
     """Return the table's fields in order, and `BESIDE`; rows with `errors` are there too, to be screened.
 
-    `raw` has the columns of a raw table; the geometry may be in any system that `space` can conform.
+    `raw` has the columns of a raw table; the geometry may be in any system that the plan of the space can conform.
     """
-    mapped = _mapped(raw, mapping, batch)
-    placed = _placed(mapped, space)
-    return _identified(_timed(placed, mapping.contract, batch), mapping.contract, batch)
+    texts = mapped(raw, making)
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        index = DivisionIndex(making.space.divisions)
+        return (_row_batch(batch, making, index) for batch in batches)
+
+    return texts.mapInArrow(run, _ddl(texts, making))
 
 
-def selected(raw: DataFrame, mapping: Mapping, batch: Delivered) -> DataFrame:
+def restamped(texts: DataFrame, making: Making, moved: DataFrame) -> DataFrame:
+    """Return what `stamped` gives for those rows of `mapped` that another step has given other geometries, and with these.
+
+    `moved` has `file_name`, `row_number` and `moved_geom`, WKB in EPSG:4490. All that follows from a geometry follows from the new one.
+    """
+    rows = texts.join(F.broadcast(moved), ["file_name", "row_number"])
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        index = DivisionIndex(making.space.divisions)
+        return (_row_batch(batch, making, index) for batch in batches)
+
+    return rows.mapInArrow(run, _ddl(texts, making))
+
+
+def with_current_hashes(rows: DataFrame, contract: Contract) -> DataFrame:
+    """Return rows of a table with the digests that their content has now, where they bear those of an earlier version.
+
+    What is stored stays: a row whose content is delivered again as it is keeps its digest and its stamp.
+    """
+    names = content(contract)
+    place = rows.columns.index("row_hash")
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield batch.set_column(place, "row_hash", row_hashes({name: batch.column(name) for name in names}))
+
+    is_old = f"row_hash < '{VERSION}'"  # hexadecimal digits come before it, so that files without such rows are skipped
+    return rows.where(f"not {is_old}").unionByName(rows.where(is_old).mapInArrow(run, rows.schema))
+
+
+def selected(raw: DataFrame, making: Making) -> DataFrame:
     """Return the raw rows that the target's `where` takes, with the referenced fields beside them."""
+    mapping, unreadable = making.mapping, making.batch.unreadable
     fields = raw.selectExpr(*mapping.fields)
     if mapping.where is None:
-        return fields if batch.unreadable else fields.where("error_code is null")
-    return fields.where(f"(error_code is null and ({mapping.where})){' or error_code is not null' if batch.unreadable else ''}")
+        return fields if unreadable else fields.where("error_code is null")
+    return fields.where(f"(error_code is null and ({mapping.where})){' or error_code is not null' if unreadable else ''}")
 
 
-def _mapped(raw: DataFrame, mapping: Mapping, batch: Delivered) -> DataFrame:
-    return selected(raw, mapping, batch).selectExpr(*mapping.values).selectExpr(*mapping.typed)
+def mapped(raw: DataFrame, making: Making) -> DataFrame:
+    """Return the texts that the source's expressions make of the selected rows."""
+    return selected(raw, making).selectExpr(*making.mapping.values)
 
 
-def _placed(mapped: DataFrame, space: SpacePlan) -> DataFrame:
-    def run(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        return stamp_space(batches, space)
-
-    needed = mapped.drop("attributes", "error_code", "error_params")
-    kept = StructType([f for f in needed.schema.fields if f.name not in TAKEN])
-    ddl = ", ".join([*(f"`{f.name}` {f.dataType.simpleString()}" for f in kept.fields), *(f"{name} {sql}" for name, _, sql in GIVEN)])
-    return needed.mapInArrow(run, ddl)
+def _ddl(texts: DataFrame, making: Making) -> str:
+    kinds = {f.name: f.dataType.simpleString() for f in texts.schema.fields} | {"errors": ERRORS_TYPE, "geometry_notes": "array<string>"}
+    fields = [f"`{f.name}` {f.dtype.value}" for f in table_fields(making.mapping.contract)]
+    return ", ".join([*fields, *(f"`{name}` {kinds[name]}" for name in BESIDE)])
 
 
-def _timed(frame: DataFrame, contract: Contract, batch: Delivered) -> DataFrame:
-    def instant(column: str | None) -> str:
-        if column is None:
-            return "cast(null as timestamp)"
-        if contract.column(column).dtype is DType.DATE:
-            return f"to_utc_timestamp(cast({column} as timestamp), '{batch.time_zone}')"
-        if contract.column(column).dtype is DType.INTEGER:  # a year
-            return f"to_utc_timestamp(make_timestamp({column}, 1, 1, 0, 0, 0), '{BEIJING}')"
-        return f"cast({column} as timestamp)"
-
-    time = contract.time
-    return (
-        frame.withColumn("valid_from_at", F.coalesce(F.expr(instant(time.valid_from)), batch.instants.edition))
-        .withColumn("valid_to_at", F.expr(instant(time.valid_to)))
-        .withColumn("observed_at", F.expr(instant(time.observed)))
-        .withColumn("recorded_at", batch.instants.recorded)
-        .withColumn("closed_at", F.when(F.col("valid_to_at").isNotNull(), batch.instants.recorded))
-        .withColumn("superseded_at", F.lit(None).cast("timestamp"))
-        .withColumn("time_code", F.expr(f"date_format(from_utc_timestamp(valid_from_at, '{BEIJING}'), '{TIME_CODES[time.code]}')"))
-    )
-
-
-def _identified(frame: DataFrame, contract: Contract, batch: Delivered) -> DataFrame:
-    own = {c.name for c in contract.columns}
-    attribute = contract.attribute
-
-    def code(column: str | None, stamp_name: str) -> str:
-        return f"cast({column} as string)" if column else stamp_name if stamp_name in own else "cast(null as string)"
-
-    division = {"within": "division_within", "own": "division_code", "none": "cast(null as string)"}[contract.space.division]
-    if contract.space.division == "within" and "division_code" in own:
-        division = "coalesce(division_code, division_within)"
-    filled = {
-        "division_code": division,
-        "theme_code": f"'{attribute.theme_code}'",
-        "industry_code": code(attribute.industry_code, "industry_code"),
-        "class_code": code(attribute.class_code, "class_code"),
-        "security_label": f"'{contract.security_label.value}'",
-        "batch_id": f"'{batch.batch_id}'",
-        "row_hash": row_hash_sql(contract),
-    }
-    for name, expression in filled.items():
-        frame = frame.withColumn(name, F.expr(expression))
-    frame = frame.withColumn("entity_id", F.expr(entity_id_sql(contract)))
-    frame = frame.withColumn("stamp_id", F.expr(stamp_id_sql()))
-    frame = frame.withColumn("errors", F.concat("errors", "geometry_errors"))
-    return frame.select(*(F.col(f.name).cast(f.dtype.value) for f in table_fields(contract)), *BESIDE)
+def _row_batch(batch: pa.RecordBatch, making: Making, index: DivisionIndex) -> pa.RecordBatch:
+    """Return one batch of stamped rows: values read, geometries conformed or moved, stamped."""
+    errors: Errors = {}
+    columns = {name: batch.column(name) for name in ("source_name", "source_key")}
+    for reading in making.mapping.readings:
+        columns[reading.name] = _read(batch.column(VALUE + reading.name), reading, errors)
+    notes: Any = None
+    place = None
+    if making.space.kind is not None:
+        done = placed(batch, making.space)
+        for row, error in geometry_errors(done).items():
+            errors.setdefault(row, []).append(error)
+        notes = [list(note) for note in done.notes]
+        geoms, bounds = done.geoms, done.bounds
+        if "moved_geom" in batch.schema.names:
+            geoms = shapely.from_wkb(batch.column("moved_geom").to_numpy(zero_copy_only=False))
+            bounds = shapely.bounds(geoms)
+        columns["geom"] = pa.array(shapely.to_wkb(geoms, flavor="iso", byte_order=1), pa.binary())
+        place = Placed(geoms, bounds, _divisions(geoms, index, making))
+    rows = stamped_columns(columns, len(batch), making.stamping, place)
+    beside = {name: batch.column(name) for name in ("file_name", "row_number", "feature_id", "order_by")}
+    beside["errors"] = _with_errors(batch.column("errors"), errors)
+    beside["geometry_notes"] = _lists(notes, len(batch), pa.string())
+    return pa.RecordBatch.from_arrays([*rows, *(beside[name] for name in BESIDE)], names=[*making.schema.names, *BESIDE])
 
 
-def row_hash_sql(contract: Contract) -> str:
-    """Return the SQL of a row's content digest: the contract's own columns and the geometry, in table order, nulls told from blanks."""
-    stamp = {f.name for f in STAMP} - {"division_code", "class_code", "industry_code"}
-    texts = [
-        f"coalesce({f'to_json({c.name})' if c.dtype in (DType.STRINGS, DType.TAGS) else f'cast({c.name} as string)'}, '\\u0000')"
-        for c in contract.columns
-        if c.name not in stamp
-    ]
-    geometry = ", coalesce(geom, x'')" if contract.geometry else ""
-    return f"md5(concat(cast(concat_ws('\\u001f', {', '.join(texts) or repr('')}) as binary){geometry}))"
+def _read(texts: pa.Array, reading: Reading, errors: Errors) -> pa.Array:
+    """Return a column's values and note the rows whose text makes none."""
+    if any(is_kind(texts.type) for is_kind in _NESTED):
+        return texts
+    values, bad = read_column(texts, reading)
+    for row in np.flatnonzero(bad.to_numpy(zero_copy_only=False)).tolist():
+        text = texts[row].as_py().strip(" ")
+        if reading.codes and reading.default is None:
+            error = error_row(reading.name, "code", "SY-Q002", text, code_list=reading.code_list)
+        else:
+            wanted, wanted_zh = WANTED[reading.dtype]
+            error = error_row(reading.name, "type", "SY-Q001", text, wanted=wanted, wanted_zh=wanted_zh)
+        errors.setdefault(row, []).append(error)
+    return values
+
+
+def _divisions(geoms: Any, index: DivisionIndex, making: Making) -> pa.Array | None:
+    if making.mapping.contract.space.division != "within":
+        return None
+    found = np.full(len(geoms), None, dtype=object)
+    there = ~shapely.is_missing(geoms)
+    if there.any():
+        found[there] = index.codes(geoms[there])
+    return pa.array(found, pa.string())
+
+
+def _with_errors(before: pa.Array, errors: Errors) -> pa.Array:
+    """Return the errors of each row: those of earlier steps, then the new ones."""
+    if not errors:
+        return before.cast(pa.list_(ERROR))
+    rows = before.to_pylist()
+    for row, found in errors.items():
+        rows[row] = [*(rows[row] or []), *found]
+    return pa.array(rows, pa.list_(ERROR))
+
+
+def _lists(rows: list[list[Any]] | None, size: int, item: pa.DataType) -> pa.Array:
+    if rows is None or not any(rows):
+        return pa.ListArray.from_arrays(pa.array(np.zeros(size + 1, np.int32)), pa.array([], item))
+    return pa.array(rows, pa.list_(item))
 
 
 def repeated(frame: DataFrame, *, newest_wins: bool) -> DataFrame:

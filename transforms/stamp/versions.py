@@ -19,10 +19,14 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from transforms.entity.identity import stamp_id_sql
+from transforms.stamp.identity import stamp_id_sql
 
 END, CORRECT, INSERT, UNCHANGED, REKEY = "end", "correct", "insert", "unchanged", "rekey"
 FEW_ROWS = 200_000  # about 50 MB of keys and hashes in memory
+# The time code of a row that begins at the edition and not at its own start, as precise as the code it had; in Beijing time, whatever
+# the session's zone.
+_LOCAL = "cast(timestamp_ntz'1970-01-01 00:00:00' + make_dt_interval(0, 8, 0, unix_seconds(valid_from_at)) as string)"
+TIME_CODE_SQL = f"substring(regexp_replace({_LOCAL}, '[^0-9]', ''), 1, length(time_code))"
 # Of a row of `decide`: late news cuts a version that had ended already.
 IS_SHORTENED = f"(decision = '{END}' and old_to is not null)"
 
@@ -152,6 +156,7 @@ def merge_rows(
         .withColumn("valid_to_at", F.coalesce("effective_to", "valid_to_at"))
         .withColumn("closed_at", F.when(F.col("valid_to_at").isNotNull(), instants.recorded))
         .withColumn("stamp_id", F.expr(stamp_id_sql()))
+        .withColumn("time_code", F.expr(TIME_CODE_SQL))
         .select(F.lit(None).cast("string").alias("merge_key"), *fields)
     )
     old = changed.where(F.col("old_stamp_id").isNotNull())
@@ -171,6 +176,7 @@ def merge_rows(
             .withColumn("valid_to_at", F.col("effective_from"))
             .withColumn("recorded_at", instants.recorded)
             .withColumn("closed_at", instants.recorded)
+            .withColumn("stamp_id", F.expr(stamp_id_sql()))  # as it was, but where the row's digest is now of a later version
             .select(F.lit(None).cast("string").alias("merge_key"), *fields)
         )
         rows = rows.unionByName(recut)

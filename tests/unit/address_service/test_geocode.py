@@ -1,4 +1,4 @@
-"""Which rows the geocoding job asks for, and which tables; what it writes with Spark stands in tests/spark."""
+"""Which rows the geocoding job asks for, which tables, and how secret its answers are; what it writes with Spark stands in tests/spark."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from jobs.context import Loading
 from quality.arrow import arrow_schema
 from sanyu.address import engine as engine_module
 from sanyu.address import lakeindex
-from schemas.model import SpaceStamp
+from sanyu.serve.publish import plan
+from schemas.model import SecurityLabel, SpaceStamp
 from schemas.registry import contracts, find_contract
 
 FIRM, ADDRESS = "core.thematic__legal_person", "core.basemap__address"
@@ -27,7 +28,8 @@ FIRM, ADDRESS = "core.thematic__legal_person", "core.basemap__address"
 def _put(lake: sanyu.Lake | Path, name: str, rows: list[dict[str, Any]], columns: list[str]) -> None:
     contract = find_contract(name)
     schema = arrow_schema(contract)
-    table = pa.Table.from_pylist(rows, pa.schema([schema.field(column) for column in columns])).replace_schema_metadata(None)
+    fields = [schema.field(column) for column in (*columns, "security_label")]
+    table = pa.Table.from_pylist([{"security_label": "public"} | row for row in rows], pa.schema(fields)).replace_schema_metadata(None)
     root = lake if isinstance(lake, Path) else Path(lake.url)
     write_deltalake(str(root / contract.path), table, mode="overwrite")
 
@@ -47,22 +49,16 @@ def _doors(lake: sanyu.Lake | Path, numbers: range) -> None:
     _put(lake, ADDRESS, rows, list(rows[0]))
 
 
-def _firms(lake: sanyu.Lake | Path, **texts: str) -> None:
+def _firms(lake: sanyu.Lake | Path, label: str = "public", **texts: str) -> None:
     rows = [{"entity_id": entity, "address_text": text, "geom": None, "name": entity} for entity, text in texts.items()]
+    rows[-1]["security_label"] = label
     _put(lake, FIRM, rows, ["entity_id", "address_text", "geom", "name"])
-
-
-def _write(job: Any, name: str, target: str, rows: pa.Table, count: int, batch: str) -> None:
-    assert rows.num_rows == count
-    contract = find_contract(target)
-    _put(job.loading.lake, target, rows.to_pylist(), [*(c.name for c in contract.columns), *(("geom",) if contract.geometry else ())])
 
 
 @pytest.fixture
 def loading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loading:
     monkeypatch.setattr(engine_module, "national_divisions", lambda folder: None)
     monkeypatch.setattr(gazetteer, "national_divisions", lambda folder: None)
-    monkeypatch.setattr(geocode._Job, "_write", _write)
     _doors(tmp_path, range(1, 10))
     _firms(tmp_path, F1="解放东路1号", F2="解放东路99号")
     lake = sanyu.open(tmp_path)
@@ -167,3 +163,37 @@ def test_a_table_is_geocoded_when_its_contract_says_so_by_the_column_that_it_nam
 def test_another_table_is_refused_with_those_that_are_geocoded(loading: Loading) -> None:
     with pytest.raises(sanyu.SanyuError, match=r"SY-A081.*legal_person"):
         geocode.run(loading, ("core.basemap__place",))
+
+
+def _labels(loading: Loading) -> set[str]:
+    return {label for t in (geocode.MATCH, geocode.REVIEW) for label in loading.lake.table(t).to_arrow(["security_label"])[0].to_pylist()}
+
+
+def _published(loading: Loading) -> list[tuple[int, int]]:
+    tables = [find_contract(name) for name in (geocode.MATCH, geocode.REVIEW)]
+    return [(table.rows, table.withheld) for table in plan(loading.lake, tables, SecurityLabel.PUBLIC, {})]
+
+
+def test_answers_are_as_secret_as_the_most_secret_row_that_was_asked_for(loading: Loading) -> None:
+    geocode.run(loading)
+    assert _labels(loading) == {"public"}
+    _firms(loading.lake, F1="解放东路1号", F2="解放东路99号", label="restricted")
+    (report,) = geocode.run(loading)
+    assert (report.asked, report.state, _labels(loading)) == (0, "written", {"restricted"})
+    assert _published(loading) == [(0, 2), (0, 1)]
+    assert geocode.run(loading)[0].state == "unchanged"
+    _firms(loading.lake, F1="解放东路1号", F2="解放东路99号")
+    assert (geocode.run(loading)[0].state, _labels(loading)) == ("written", {"public"})
+
+
+def test_answers_of_a_secret_table_are_secret_though_its_rows_were_loaded_as_public(loading: Loading) -> None:
+    geocode.run(loading)
+    secret = find_contract(FIRM).model_copy(update={"security_label": SecurityLabel.SECRET})
+    geocode.run(replace(loading, contracts={**loading.contracts, FIRM: secret}))
+    assert (_labels(loading), _published(loading)) == ({"secret"}, [(0, 2), (0, 1)])
+
+
+def test_answers_are_as_secret_as_the_addresses_that_the_index_was_made_of(loading: Loading) -> None:
+    secret = find_contract(ADDRESS).model_copy(update={"security_label": SecurityLabel.INTERNAL})
+    geocode.run(replace(loading, contracts={**loading.contracts, ADDRESS: secret}))
+    assert _labels(loading) == {"internal"}

@@ -9,7 +9,7 @@ import pyarrow as pa
 from schemas.basemap.building import CONTRACT as BUILDING
 from schemas.basemap.place import CONTRACT as PLACE
 from schemas.model import Contract
-from transforms.entity.identity import entity_ids, stamp_ids
+from transforms.stamp.identity import entity_ids, stamp_ids
 
 ID = re.compile(r"^(\d{6})-([0-9A-Z]+|-)-([A-Z_]+)-[0-9A-HJKMNP-TV-Z]{10}$")
 

@@ -15,11 +15,12 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 
-from jobs.results import stamped
+from jobs.results import Told, stamped
 from sanyu.lake import Lake
 from sanyu.lake.changes import changed_rows
 from sanyu.lake.commit import Account, Facts, Outcome, Parts, Write
 from schemas.messages import SanyuError
+from schemas.model import SecurityLabel
 from schemas.registry import find_contract
 
 CONTRACT = find_contract("mart.mining__global_statistic")
@@ -32,7 +33,8 @@ def write(sequence: int = 1, source: str = "mine_moran_1") -> Write:
 
 def rows(values: list[float], sequence: int = 1, source: str = "mine_moran_1") -> pa.Table:
     found = pa.table({"tool_name": ["moran"] * len(values), "statistic": values, "name": [f"k{i}" for i in range(len(values))]})
-    return stamped(found, CONTRACT, write(sequence, source), NOW, {"input_table": "core.basemap__place"}, "name")
+    told = Told(NOW, SecurityLabel.PUBLIC, {"input_table": "core.basemap__place"}, "name")
+    return stamped(found, CONTRACT, write(sequence, source), told)
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from jobs.results import stamped
+from jobs.results import Told, stamped
 from sanyu.lake import Lake, duck
-from sanyu.lake.commit import Write
+from sanyu.lake.commit import Account, Facts, Write
 from sanyu.lake.lease import lease
 from sanyu.lake.store import open_store
 from sanyu.settings import Settings
@@ -35,7 +35,8 @@ NOW = "2026-01-02T03:04:05+00:00"
 def commit(lake: Lake, values: list[float], number: int) -> None:
     write = Write("mine_moran_1", f"batch-{number}", "run-1", number)
     found = pa.table({"tool_name": ["moran"] * len(values), "statistic": values, "name": [f"k{i}" for i in range(len(values))]})
-    lake.fact_writer().commit(CONTRACT, stamped(found, CONTRACT, write, NOW, {"input_table": "core.basemap__place"}, "name"), write)
+    rows = stamped(found, CONTRACT, write, Told(NOW, CONTRACT.security_label, {"input_table": "core.basemap__place"}, "name"))
+    lake.write(CONTRACT, Facts(rows, rows.num_rows), write, Account("mine", NOW, rows.num_rows))
 
 
 @pytest.mark.parametrize("name", GOOD)

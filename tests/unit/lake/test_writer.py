@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from jobs.results import stamped
+from jobs.results import Told, stamped
 from sanyu import crash
 from sanyu.lake import Lake
 from sanyu.lake.commit import Account, Facts, Outcome, Write
@@ -79,7 +79,7 @@ def put(lake: Lake, values: dict[str, float], number: int = 1, source: str = "me
     columns = {"reading_value": list(values.values()), "site_name": [site(k) for k in values], "reading_count": [1] * len(values)}
     names = {c.name for c in table.columns}
     given = pa.table({k: v for k, v in columns.items() if k in names} | {"key": list(values)})
-    rows = stamped(given, table, write, at, {}, "key")
+    rows = stamped(given, table, write, Told(at, table.security_label, key="key"))
     links = [LINK] if number == 1 and source == "meter" else []
     return lake.write(table, Facts(rows, rows.num_rows), write, Account("mine", at, rows.num_rows, links=links))
 
@@ -108,9 +108,7 @@ def test_an_appended_delivery_that_comes_back_is_not_added_again(lake: Lake) -> 
         pa.table({"reading_value": [1.0, 2.0], "site_name": ["north"] * 2, "key": ["1", "2"]}),
         APPEND,
         write,
-        LINK["recorded_at"],
-        {},
-        "key",
+        Told(LINK["recorded_at"], APPEND.security_label, key="key"),
     )
     outcome = lake.write(APPEND, Facts(rows, 2), write, Account("mine", LINK["recorded_at"], 2))
     assert (outcome.loaded, outcome.unchanged) == (0, 2)
@@ -272,7 +270,12 @@ def test_a_table_that_was_made_anew_does_not_hold_what_the_old_one_did(lake: Lak
 def test_one_number_for_two_batches_is_refused_not_believed(lake: Lake) -> None:
     put(lake, {"1": 1})
     write = replace(Write("meter", "b1", "run", 1), batch_id="another")
-    rows = stamped(pa.table({"reading_value": [5.0], "site_name": ["north"], "key": ["1"]}), FACT, write, LINK["recorded_at"], {}, "key")
+    rows = stamped(
+        pa.table({"reading_value": [5.0], "site_name": ["north"], "key": ["1"]}),
+        FACT,
+        write,
+        Told(LINK["recorded_at"], FACT.security_label, key="key"),
+    )
     with pytest.raises(SanyuError, match="SY-L053"):
         lake.write(FACT, Facts(rows, 1), write, Account("mine", LINK["recorded_at"], 1))
 
