@@ -167,16 +167,18 @@ def _replaced(contract: Contract, log: DeltaTable, facts: Facts, write: Write) -
 
 
 def _appended(contract: Contract, log: DeltaTable, facts: Facts, write: Write) -> _Change | None:
-    """Return the write of rows that are added once per batch; a batch that is written again stands for its own rows only."""
+    """Return the write of rows that are added once; a batch that is written again stands for its own rows only."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     rows = facts.rows.table() if isinstance(facts.rows, Parts) else facts.rows
     assert isinstance(rows, pa.Table)
     bound = {"source_name": [write.source_name], "batch_id": [write.batch_id, *write.replaces]}
+    others = ~pc.field("batch_id").isin(bound["batch_id"]) & (pc.field("source_name") == write.source_name)
+    there = log.to_pyarrow_dataset().to_table(columns=["stamp_id"], filter=others)["stamp_id"]
+    rows = rows.filter(pc.invert(pc.is_in(rows["stamp_id"], value_set=there.combine_chunks())))  # the same row of another delivery
     old = _content(log, bound)
-    if write.release:  # rows of the batch that were in quarantine until now: the others of it stay
-        return _Change(rows, None, rows.num_rows) if rows.num_rows else None
-    if not old.num_rows:
+    if write.release or not old.num_rows:  # of a release the other rows of its batch stay
         return _Change(rows, None, rows.num_rows) if rows.num_rows else None
     differing = _differing_keys(old, rows)
     return _Change(rows, _condition(bound), rows.num_rows) if len(differing) else None

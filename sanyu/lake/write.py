@@ -257,15 +257,17 @@ class DeltaWriter:
         return _Replaced(fresh, f"{bound} and source_key in ({_listed(keys)})", fresh.count(), closed)
 
     def _appended(self, contract: Contract, facts: Facts, write: Write) -> _Replaced | None:
-        """Return the write of rows that are added once per batch; a batch that is written again stands for its own rows only."""
+        """Return the write of rows that are added once; a batch that is written again stands for its own rows only."""
         assert isinstance(facts.rows, DataFrame)
-        if write.release:  # rows of the batch that were in quarantine until now: the others of it stay
-            return _Replaced(facts.rows, None, facts.count) if facts.count else None
-        bound = f"source_name = {_sql_text(write.source_name)} and {_among('batch_id', [write.batch_id, *write.replaces])}"
-        old = self.read(contract.path).where(bound)
-        if old.isEmpty():
-            return _Replaced(facts.rows, None, facts.count) if facts.count else None
-        return None if _digest(old) == _digest(facts.rows) else _Replaced(facts.rows, bound, facts.count)
+        own, mine = f"source_name = {_sql_text(write.source_name)}", _among("batch_id", [write.batch_id, *write.replaces])
+        table = self.read(contract.path).where(own)
+        rows = facts.rows.join(table.where(f"not {mine}").select("stamp_id"), "stamp_id", "left_anti")  # else of another delivery
+        rows = rows.select(*facts.rows.columns)
+        count = rows.count()
+        old = table.where(mine)
+        if write.release or old.isEmpty():  # of a release the other rows of its batch stay
+            return _Replaced(rows, None, count) if count else None
+        return None if _digest(old) == _digest(rows) else _Replaced(rows, f"{own} and {mine}", count)
 
     def _append(self, contract: Contract, rows: DataFrame, count: int, options: dict[str, str]) -> None:
         self._laid_out(rows, count).write.format("delta").mode("append").options(**options).save(self.uri(contract.path))

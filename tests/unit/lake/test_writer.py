@@ -115,6 +115,25 @@ def test_an_appended_delivery_that_comes_back_is_not_added_again(lake: Lake) -> 
     assert len(content(lake)) == 3
 
 
+def test_an_appended_row_that_comes_in_another_delivery_with_the_same_stamp_is_not_added_again(lake: Lake) -> None:
+    first = Write("meter", "b1", "run-1", 1)
+    at = LINK["recorded_at"]
+    rows = stamped(
+        pa.table({"reading_value": [1.0, 2.0], "site_name": ["n"] * 2, "key": ["1", "2"]}),
+        APPEND,
+        first,
+        Told(at, APPEND.security_label, key="key"),
+    )
+    lake.write(APPEND, Facts(rows, 2), first, Account("mine", at, 2))
+    more = pa.table({"reading_value": [2.0, 3.0], "site_name": ["n"] * 2, "key": ["2", "3"]})
+    second = Write("meter", "b2", "run-2", 2)
+    outcome = lake.write(
+        APPEND, Facts(stamped(more, APPEND, second, Told(at, APPEND.security_label, key="key")), 2), second, Account("mine", at, 2)
+    )
+    assert (outcome.loaded, outcome.unchanged) == (1, 1)
+    assert [key for _, key, _ in content(lake)] == ["1", "2", "3"]
+
+
 def test_an_appended_delivery_under_a_new_contract_takes_the_place_of_its_rows(lake: Lake) -> None:
     put(lake, {"1": 1, "2": 2}, table=APPEND)
     wider = contract(History.APPEND, VALUE, SITE, COUNT, version=2)
