@@ -6,16 +6,18 @@ import datetime as dt
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from jobs.gate import TableGate
-from jobs.loading.report import SourceReport
-from jobs.runs import Outcome
 from sanyu.lake.runs import STATES, Run
 from schemas.messages import language
+
+if TYPE_CHECKING:
+    from jobs.gate import TableGate
+    from jobs.loading.report import SourceReport
+    from jobs.runs import Outcome
 
 # A pipe or a log has no width of its own; tables are not folded for it.
 console = Console(width=None if sys.stdout.isatty() else 180)

@@ -45,8 +45,9 @@ def pending(lake: Lake, contracts: Mapping[str, Contract]) -> dict[str, Any]:
 def acknowledged_all(lake: Lake, positions: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     """Note that the scheduler has taken the events up to these positions, also in the records of runs; return the version by table."""
     reached = {name: acknowledge(lake.store, name, Position(**at)).version for name, at in positions.items()}
-    names = {item.table for run in Runs(lake.store).newest(RECENT) for item in run.left("announced") if item.table}
-    for name in names - set(reached):
+    runs = Runs(lake.store)
+    recent = runs.newest(RECENT)
+    for name in {item.table for run in recent for item in run.items if item.table and "announced" not in item.states} - set(reached):
         before = acknowledged(lake.store, name)
         if before is not None:
             reached[name] = before.version
@@ -54,9 +55,8 @@ def acknowledged_all(lake: Lake, positions: Mapping[str, Mapping[str, Any]]) -> 
     def is_covered(item: Item) -> bool:
         return "loaded" in item.states and item.table in reached and (item.version is None or item.version <= reached[item.table])
 
-    runs = Runs(lake.store)
-    for run in runs.newest(RECENT):
-        if any(is_covered(item) for item in run.left("announced")):
+    for run in recent:
+        if any(is_covered(item) and "announced" not in item.states for item in run.items):
             runs.reach(run.run_id, "announced", is_covered)
     return reached
 

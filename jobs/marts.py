@@ -85,8 +85,8 @@ class Made:
 def run(loading: Loading, versions: Mapping[str, int] | None = None) -> list[MartReport]:
     """Bring the marts up to date and return a report for each; SY-K006 names what dbt could not build or what failed its test.
 
-    They are computed from the core tables at these Delta versions, and from no other; by default from all tables as they stand now. Where no
-    model, contract or input has changed, neither dbt nor Spark is started. A mart that has never had a row gets no table.
+    They are computed from the core tables at these Delta versions, and from no others; by default from all tables as they stand now.
+    Where no model, contract or input has changed, neither dbt nor Spark is started. A mart that has never had a row gets no table.
     """
     lake = loading.lake
     marts = [c for c in loading.contracts.values() if is_mart(c)]

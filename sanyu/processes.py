@@ -81,8 +81,8 @@ def parent(pid: int) -> int:
 def guard(victim: int, owner: int, scratch: Path | None = None, patience_s: float = 10.0) -> subprocess.Popen[bytes]:
     """Start a small process that ends `victim`, and removes its scratch folder, when `owner` has ended in whatever way.
 
-    The victim is asked to end (TERM) and killed after the patience. The guard ends with the victim. It needs neither a pipe, which forked children
-    would keep open, nor a signal on the parent's death, which the end of the starting thread sets off.
+    The victim is asked to end (TERM) and killed after the patience; the guard ends with it. There is no pipe to the owner, which its forked
+    children would keep open, and no signal on the parent's death, which the end of the thread that started the victim would set off.
     """
     words = [str(victim), str(owner), str(patience_s), *([str(scratch)] if scratch else [])]
     return subprocess.Popen(

@@ -101,7 +101,6 @@ def spark_session(settings: Settings | None = None, app_name: str = "sanyu") -> 
     A session that runs already is returned if it has Delta and Sedona (SY-E021 otherwise) and the S3 jars where the lake needs them
     (SY-E023). Raises SanyuError SY-E010 (Java), SY-E011/SY-E012 (jars), SY-E020 (Spark did not start).
     """
-    from pyspark import SparkContext
     from pyspark.sql import SparkSession
 
     chosen = settings or Settings.load()
@@ -118,8 +117,7 @@ def spark_session(settings: Settings | None = None, app_name: str = "sanyu") -> 
         guards = _guards(os.getppid(), scratch)
     else:
         conf["spark.driver.extraJavaOptions"] += f" -Djava.io.tmpdir={scratch}"
-        _launch_jvm(conf, scratch / "driver.log")
-        guards = _guards(SparkContext._gateway.proc.pid, scratch)
+        guards = _guards(_launch_jvm(conf, scratch / "driver.log"), scratch)
     builder = SparkSession.builder
     for key, value in conf.items():
         builder = builder.config(key, value)
@@ -131,10 +129,10 @@ def spark_session(settings: Settings | None = None, app_name: str = "sanyu") -> 
 
 def lost_jvm() -> str | None:
     """Return why this process' Spark is of no more use (its JVM is gone, its context is stopped); None where it works or never started."""
-    from py4j.protocol import Py4JError
+    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
     from pyspark import SparkContext
 
-    gateway = SparkContext._gateway
+    gateway: Any = SparkContext._gateway
     if gateway is None:
         return None
     process = getattr(gateway, "proc", None)
@@ -175,14 +173,15 @@ def _prepare_environment(settings: Settings) -> None:
         os.environ["AWS_PROFILE"] = settings.s3_profile
 
 
-def _launch_jvm(conf: dict[str, str], log: Path) -> None:
-    """Start the JVM with its messages in a file, because some of them are written before any log level holds."""
+def _launch_jvm(conf: dict[str, str], log: Path) -> int:
+    """Start the JVM and return its process id; its messages go to a file, because some are written before any log level holds."""
     from pyspark import SparkConf, SparkContext
     from pyspark.errors import PySparkRuntimeError
     from pyspark.java_gateway import launch_gateway
 
-    if SparkContext._gateway is not None:
-        return
+    running: Any = SparkContext._gateway
+    if running is not None:
+        return int(running.proc.pid)
     start = SparkConf(loadDefaults=False).setAll(list(conf.items()))
     with log.open("wb") as sink:
         try:
@@ -194,6 +193,7 @@ def _launch_jvm(conf: dict[str, str], log: Path) -> None:
             said = log.read_text("utf-8", errors="replace").strip().splitlines()
             raise SanyuError("SY-E020", reason=said[-1] if said else str(error), log=str(log)) from error
     SparkContext._ensure_initialized(gateway=gateway)
+    return int(gateway.proc.pid)
 
 
 def _check_running(session: SparkSession, settings: Settings) -> None:

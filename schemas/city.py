@@ -90,5 +90,5 @@ def _require_contracts(source: Source, path: Path, contracts: Mapping[str, Contr
     for number, into in enumerate(source.into):
         if into.contract not in contracts:
             near = difflib.get_close_matches(into.contract, contracts, n=1, cutoff=0.0)
-            detail = f"there is no contract {into.contract!r}; did you mean {near[0] if near else '-'!r}?"
+            detail = f"there is no contract {into.contract!r}; the nearest is {near[0] if near else '-'!r}"
             raise SanyuError("SY-D002", file=path.name, field=f"into.{number}.contract", detail=detail)

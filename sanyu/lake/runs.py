@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from sanyu.lake.store import Store
 from sanyu.processes import ProcessName, this_process
@@ -47,7 +47,7 @@ class Item(Frozen):
     states: dict[State, str]
     batch_id: str = ""
     version: int | None = None
-    figures: dict[str, int] = {}
+    figures: dict[str, int] = Field(default_factory=dict)
     error: str | None = None
     attempt: int = 0
 
@@ -99,7 +99,7 @@ class Run(Frozen):
     goal: tuple[State, ...]
     items: tuple[Item, ...]
     attempts: tuple[Attempt, ...] = ()
-    gates: dict[str, Gate] = {}
+    gates: dict[str, Gate] = Field(default_factory=dict)
     release: dict[str, Any] | None = None
 
     def left(self, state: State) -> tuple[Item, ...]:
