@@ -78,10 +78,11 @@ def parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
 
 
-def guard(victim: int, owner: int, scratch: Path | None = None, patience_s: float = 10.0) -> subprocess.Popen[bytes]:
+def guard(victim: int | str, owner: int, scratch: Path | None = None, patience_s: float = 10.0) -> subprocess.Popen[bytes]:
     """Start a small process that ends `victim`, and removes its scratch folder, when `owner` has ended in whatever way.
 
-    The victim is asked to end (TERM) and killed after the patience; the guard ends with it. There is no pipe to the owner, which its forked
+    The victim is a process id, or `NAME=value` for all that have this in their environment: those that are yet to be started, too. It is
+    asked to end (TERM) and killed after the patience; a guard of one process ends with it. There is no pipe to the owner, which its forked
     children would keep open, and no signal on the parent's death, which the end of the thread that started the victim would set off.
     """
     words = [str(victim), str(owner), str(patience_s), *([str(scratch)] if scratch else [])]

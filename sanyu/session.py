@@ -28,6 +28,7 @@ EXTENSIONS = ("io.delta.sql.DeltaSparkSessionExtension", "org.apache.sedona.sql.
 JAVA_MAJOR = 17
 # Set where whatever started spark-submit is to take the application with it when it dies, as a scheduler's task does.
 GUARDED = "_SANYU_GUARDED"
+_JVM_TAG = "_SANYU_JVM_TAG"
 
 _CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 _PROJECT = Path(__file__).resolve().parent.parent
@@ -114,10 +115,18 @@ def spark_session(settings: Settings | None = None, app_name: str = "sanyu") -> 
     _prepare_environment(chosen)
     if "PYSPARK_GATEWAY_PORT" in os.environ:
         conf.pop("spark.master")  # spark-submit was told
-        guards = _guards(os.getppid(), scratch)
+        guards = [guard(os.getppid(), os.getpid(), scratch)]
+        if GUARDED in os.environ:
+            guards.append(guard(os.getppid(), parent(os.getppid())))
     else:
         conf["spark.driver.extraJavaOptions"] += f" -Djava.io.tmpdir={scratch}"
-        guards = _guards(_launch_jvm(conf, scratch / "driver.log"), scratch)
+        # From before the JVM starts: its launcher waits for it, and an interrupt there leaves a JVM that nobody knows of.
+        guards = [guard(f"{_JVM_TAG}={scratch.name}", os.getpid(), scratch)]
+        os.environ[_JVM_TAG] = scratch.name
+        try:
+            _launch_jvm(conf, scratch / "driver.log")
+        finally:
+            del os.environ[_JVM_TAG]
     builder = SparkSession.builder
     for key, value in conf.items():
         builder = builder.config(key, value)
@@ -173,15 +182,14 @@ def _prepare_environment(settings: Settings) -> None:
         os.environ["AWS_PROFILE"] = settings.s3_profile
 
 
-def _launch_jvm(conf: dict[str, str], log: Path) -> int:
-    """Start the JVM and return its process id; its messages go to a file, because some are written before any log level holds."""
+def _launch_jvm(conf: dict[str, str], log: Path) -> None:
+    """Start the JVM with its messages in a file, because some of them are written before any log level holds."""
     from pyspark import SparkConf, SparkContext
     from pyspark.errors import PySparkRuntimeError
     from pyspark.java_gateway import launch_gateway
 
-    running: Any = SparkContext._gateway
-    if running is not None:
-        return int(running.proc.pid)
+    if SparkContext._gateway is not None:
+        return
     start = SparkConf(loadDefaults=False).setAll(list(conf.items()))
     with log.open("wb") as sink:
         try:
@@ -193,7 +201,6 @@ def _launch_jvm(conf: dict[str, str], log: Path) -> int:
             said = log.read_text("utf-8", errors="replace").strip().splitlines()
             raise SanyuError("SY-E020", reason=said[-1] if said else str(error), log=str(log)) from error
     SparkContext._ensure_initialized(gateway=gateway)
-    return int(gateway.proc.pid)
 
 
 def _check_running(session: SparkSession, settings: Settings) -> None:
@@ -232,14 +239,6 @@ def _give_s3_keys(session: SparkSession, settings: Settings) -> None:
     hadoop.set("fs.s3a.secret.key", keys.secret_key.get_secret_value())
     if keys.session_token:
         hadoop.set("fs.s3a.session.token", keys.session_token.get_secret_value())
-
-
-def _guards(jvm: int, scratch: Path) -> list[subprocess.Popen[bytes]]:
-    """See to it that the JVM, which works on after a killed driver, ends with this process, and where asked with spark-submit's starter."""
-    found = [guard(jvm, os.getpid(), scratch)]
-    if os.environ.get(GUARDED) and "PYSPARK_GATEWAY_PORT" in os.environ:
-        found.append(guard(jvm, parent(jvm)))
-    return found
 
 
 def _end(session: SparkSession, scratch: Path, owner: int, guards: list[subprocess.Popen[bytes]]) -> None:
