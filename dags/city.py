@@ -18,7 +18,7 @@ from typing import Any
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import AssetAlias, dag, task
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from dags.wiring import ASSETS, PARTITIONS, SCHEDULE, TABLES_CHANGED, UNUSABLE, job, jobs_output, spark_arguments
 
@@ -45,9 +45,18 @@ def announce(*, outlet_events: Any) -> dict[str, Any]:
     }
 
 
+@task(execution_timeout=dt.timedelta(minutes=10))
+def announce_partitions(table: str, keys: list[list[str]], *, outlet_events: Any) -> list[list[str]]:
+    """Make an asset event of each partition that has changed, as many as one request may hold; return the others."""
+    if not keys:
+        raise AirflowSkipException(f"no partition of {table} has changed")
+    outlet_events[PARTITIONS[table]].add_partitions(keys[0])
+    return keys[1:]
+
+
 @task(execution_timeout=dt.timedelta(minutes=10), max_active_tis_per_dag=1)
-def announce_partitions(table: str, keys: list[str], *, outlet_events: Any) -> None:
-    """Make an asset event of each of these partitions, in one request."""
+def announce_more(table: str, keys: list[str], *, outlet_events: Any) -> None:
+    """Make the asset events of one more request."""
     outlet_events[PARTITIONS[table]].add_partitions(keys)
 
 
@@ -88,9 +97,12 @@ def city() -> None:
     complete = EmptyOperator(task_id="complete", trigger_rule="none_failed")
     first >> load >> told
     for table, asset in PARTITIONS.items():
-        parts = announce_partitions.override(task_id=f"announce_{table.partition('__')[2]}", outlets=[asset])
-        parts.partial(table=table).expand(keys=told[table]) >> noted >> complete
-    [first, load, told, noted] >> complete
+        name = f"announce_{table.partition('__')[2]}"
+        parts = announce_partitions.override(task_id=name, outlets=[asset])(table, told[table])
+        more = announce_more.override(task_id=f"{name}_more", outlets=[asset]).partial(table=table).expand(keys=parts)
+        [parts, more] >> noted
+        [parts, more] >> complete
+    [load, told, noted] >> complete
     for name, message in UNUSABLE.items():
         unusable.override(task_id=f"definition_{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}")(message) >> complete
 

@@ -58,7 +58,7 @@ def test_a_wrong_definition_fails_a_task_of_its_own_and_no_import(tmp_path: Path
     (sources / "typo.toml").write_text(text.replace("demo_place", "typo").replace("core.basemap__place", "core.basemap__plaice"), "utf-8")
     (sources / "half.toml").write_text("[source\n", "utf-8")
     for name, schedule in (("day", "@daily"), ("hour", "@hourly"), ("never", "@nevr")):
-        own = text.replace("demo_place", name).replace("[delivery]", f'[delivery]\nschedule = "{schedule}"')
+        own = text.replace("demo_place", name).replace("[[into]]", f'[delivery]\nschedule = "{schedule}"\n[[into]]', 1)
         assert schedule in own
         (sources / f"{name}.toml").write_text(own, "utf-8")
     found = parsed("demo", sources, tmp_path)
