@@ -1,6 +1,6 @@
 """What of a table has been announced to those who wait for its changes, and what has changed in it since.
 
-`runs/announced/<table>.json` holds the position that the scheduler has acknowledged: the table's identifier and Delta version. What is to
+`runs/_announced/<table>.json` holds the position that the scheduler has acknowledged: the table's identifier and Delta version. What is to
 be announced is the difference between that and the table's log, whoever made it and whatever became of the process. The position moves
 only after the scheduler has accepted the events, so a crash in between repeats events and loses none.
 """
@@ -18,7 +18,7 @@ from sanyu.lake.store import Store
 from schemas.model import Contract
 from schemas.partition import key_sql, partition_fields
 
-FOLDER = "runs/announced"
+FOLDER = "runs/_announced"
 _TRIES = 20
 _BEFORE_ALL = -1
 

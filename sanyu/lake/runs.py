@@ -1,8 +1,8 @@
 """Runs: what a load, a gate and a release set out to do and how far they have come, as records of the lake.
 
-`runs/<run id>.json` is one run, changed by compare-and-swap only, so that no process erases what another has noted. A run has items, one
-for each source and table (no source for tables that a run gates and publishes without loading them), and each item the states that it has
-reached, with their times. States are only ever added, except that a table which is loaded again has not been gated in that version yet.
+`runs/<run id>/run.json` is one run, changed by compare-and-swap only, so that no process erases what another has noted. A run has items,
+one for each source and table (no source for tables that a run gates and publishes without loading them), and each item the states that it
+has reached, with their times. States are only ever added, except that a table which is loaded again has not been gated in that version yet.
 Attempts are appended: what one reported stays when the next fails.
 
 The record says what has been noted, the tables and the ledger say what is true. Every step is idempotent, so a state that was reached and
@@ -127,7 +127,7 @@ class Run(Frozen):
 
 def run_name(text: str) -> str:
     """Return an id that files, pages and addresses can bear; schedulers put `:` and `+` into theirs."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", text).lstrip(".") or "_"
+    return re.sub(r"[^A-Za-z0-9._-]", "_", text).lstrip("._") or "run"
 
 
 class Runs:
@@ -164,11 +164,10 @@ class Runs:
 
     def ids(self) -> list[str]:
         """Return the ids of all runs, in no order of time."""
-        keys = self._store.keys(FOLDER)
-        return [k.removeprefix(f"{FOLDER}/").removesuffix(".json") for k in keys if k.count("/") == 1 and k.endswith(".json")]
+        return [name for name in self._store.folders(FOLDER) if not name.startswith("_")]
 
     def newest(self, limit: int | None = None) -> list[Run]:
-        """Return the runs, newest first; damaged records, and reports that older versions left there, are passed over."""
+        """Return the runs, newest first; damaged records are passed over."""
         with ThreadPoolExecutor(8, thread_name_prefix="runs") as pool:
             found = [run for run in pool.map(self._readable, self.ids()) if run is not None]
         return sorted(found, key=lambda run: (run.began_at, run.run_id), reverse=True)[:limit]
@@ -284,11 +283,11 @@ class Runs:
         if len(self.ids()) > KEEP + KEEP // 10:
             for run in self.newest()[KEEP:]:
                 if run.status != "running":
-                    self._store.delete(_key(run.run_id))
+                    self._store.delete(f"{FOLDER}/{run_name(run.run_id)}")
 
 
 def _key(run_id: str) -> str:
-    return f"{FOLDER}/{run_name(run_id)}.json"
+    return f"{FOLDER}/{run_name(run_id)}/run.json"
 
 
 def _encoded(run: Run) -> bytes:

@@ -141,12 +141,11 @@ def test_an_unknown_run_is_told_with_the_nearest(runs: Runs) -> None:
 
 def test_damaged_records_and_reports_of_old_are_passed_over(runs: Runs, tmp_path: Path) -> None:
     begun(runs)
-    (tmp_path / "lake/runs/half.json").write_text('{"run_id": "ha', "utf-8")
-    (tmp_path / "lake/runs/report.json").write_text("[]", "utf-8")
-    (tmp_path / "lake/runs/announced").mkdir()
-    (tmp_path / "lake/runs/announced/core.json").write_text("{}", "utf-8")
+    for name, text in {"half/run.json": '{"run_id": "ha', "empty/run.json": "", "report.json": "[]", "_announced/core.json": "{}"}.items():
+        (tmp_path / "lake/runs" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "lake/runs" / name).write_text(text, "utf-8")
     assert [run.run_id for run in runs.newest()] == ["r1"]
-    with pytest.raises(SanyuError, match=r"SY-J005.*runs/half\.json"):
+    with pytest.raises(SanyuError, match=r"SY-J005.*runs/half/run\.json"):
         runs.read("half")
 
 
@@ -158,15 +157,15 @@ def test_old_runs_are_dropped_and_those_being_worked_on_stay(runs: Runs, tmp_pat
     for n in range(6):
         run = Run(run_id=f"r{n}", began_at=f"202{n}", city="", goal=GOAL, items=(Item(source="", table=PLACE, states={"planned": ""}),))
         run = run.model_copy(update={"attempts": (working,) if n == 0 else ()})
-        (tmp_path / f"lake/runs/r{n}.json").parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / f"lake/runs/r{n}.json").write_text(run.model_dump_json(), "utf-8")
+        (tmp_path / f"lake/runs/r{n}").mkdir(parents=True)
+        (tmp_path / f"lake/runs/r{n}/run.json").write_text(run.model_dump_json(), "utf-8")
     begun(runs, "new")
     assert sorted(runs.ids()) == ["new", "r0", "r4", "r5"]
 
 
 def test_names_of_schedulers_become_names_of_files() -> None:
     assert run_name("city__manual__2026-12-01T13:00:00+00:00") == "city__manual__2026-12-01T13_00_00_00_00"
-    assert run_name("../x") == "_x"
+    assert run_name("../x") == "x"
 
 
 @pytest.mark.parametrize(
@@ -188,5 +187,5 @@ def test_a_release_is_made_once_and_of_open_gates(failed: int, release: dict[str
 
 def test_a_record_is_json_that_others_can_read(runs: Runs, tmp_path: Path) -> None:
     begun(runs)
-    record = json.loads((tmp_path / "lake/runs/r1.json").read_text("utf-8"))
+    record = json.loads((tmp_path / "lake/runs/r1/run.json").read_text("utf-8"))
     assert [i["table"] for i in record["items"]] == [PLACE, PLACE]
