@@ -18,9 +18,9 @@ from typing import Any
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import AssetAlias, dag, task
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException
 
-from dags.wiring import ASSETS, PARTITIONS, SCHEDULE, TABLES_CHANGED, UNUSABLE, job, jobs_output, spark_arguments
+from dags.wiring import ASSETS, PARTITIONS, SCHEDULE, TABLES_CHANGED, UNUSABLE, job, jobs_output, spark_arguments, unusable
 
 RETRIES = {"retries": 2, "retry_delay": dt.timedelta(seconds=15), "retry_exponential_backoff": True}
 
@@ -64,12 +64,6 @@ def announce_more(table: str, keys: list[str], *, outlet_events: Any) -> None:
 def acknowledge(positions: dict[str, Any]) -> None:
     """Note in the lake what Airflow has accepted."""
     jobs_output("acknowledge", "--positions", json.dumps(positions))
-
-
-@task(retries=0)
-def unusable(message: str) -> None:
-    """Fail with what is wrong with a source's definition."""
-    raise AirflowFailException(message)
 
 
 @dag(

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import Asset, IdentityMapper, PartitionMapper, ProductMapper, StartOfMonthMapper, StartOfYearMapper
+from airflow.sdk import Asset, IdentityMapper, PartitionMapper, ProductMapper, StartOfMonthMapper, StartOfYearMapper, task
+from airflow.sdk.exceptions import AirflowFailException
 
 from dags.schedules import most_frequent, problem
 from sanyu.session import submit_arguments
@@ -61,6 +62,12 @@ def job() -> str:
 def spark_arguments(name: str) -> dict[str, Any]:
     """Return the arguments of `SparkSubmitOperator` that start our session."""
     return {"name": name, "conn_id": "spark_default", "verbose": False, **submit_arguments(SETTINGS)}
+
+
+@task(retries=0)
+def unusable(message: str) -> None:
+    """Fail with what is wrong with a definition."""
+    raise AirflowFailException(message)
 
 
 def jobs_output(*arguments: str) -> Any:

@@ -173,8 +173,12 @@ class Runs:
         return sorted(found, key=lambda run: (run.began_at, run.run_id), reverse=True)[:limit]
 
     def unfinished(self) -> Run:
-        """Return the newest run that is neither done nor being worked on; SY-J004 where there is none."""
-        found = next((run for run in self.newest() if run.status in ("interrupted", "failed", "open")), None)
+        """Return the newest run that nobody works on and that has more left than the scheduler's part, announcing; SY-J004 where none has."""
+
+        def can_go_on(run: Run) -> bool:
+            return run.status != "running" and any(run.left(state) for state in run.goal if state != "announced")
+
+        found = next((run for run in self.newest() if can_go_on(run)), None)
         if found is None:
             raise SanyuError("SY-J004", lake=self._store.url)
         return found

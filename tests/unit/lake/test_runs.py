@@ -55,6 +55,15 @@ def test_a_run_tells_what_is_left_of_it(runs: Runs) -> None:
     assert runs.unfinished().run_id == "r1"
 
 
+def test_a_run_that_waits_for_its_announcement_is_not_gone_on_with(runs: Runs) -> None:
+    runs.start("r1", "tiny", ("loaded", "announced"), [("shops", PLACE)])
+    assert runs.unfinished().run_id == "r1"
+    runs.reach("r1", "loaded", shops, 1, version=3)
+    assert runs.read("r1").status == "open"
+    with pytest.raises(SanyuError, match="SY-J004"):
+        runs.unfinished()
+
+
 def test_a_retry_erases_neither_reports_nor_states_of_the_attempt_before(runs: Runs) -> None:
     begun(runs)
     for _ in range(2):
