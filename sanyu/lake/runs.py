@@ -173,7 +173,7 @@ class Runs:
         return sorted(found, key=lambda run: (run.began_at, run.run_id), reverse=True)[:limit]
 
     def unfinished(self) -> Run:
-        """Return the newest run that nobody works on and that has more left than the scheduler's part, announcing; SY-J004 where none has."""
+        """Return the newest run that nobody works on and that has more left than its announcement; SY-J004 where there is none."""
 
         def can_go_on(run: Run) -> bool:
             return run.status != "running" and any(run.left(state) for state in run.goal if state != "announced")
