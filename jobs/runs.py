@@ -74,15 +74,16 @@ def go_on(context: Context, run_id: str, progress: Callable[[str], None], *, aga
             work.load(found, again, all_new=all_new)
         if "gated" in run.goal:
             work.gate(found)
-        if _may_publish(runs.read(run_id)):
+        if _is_to_publish(runs.read(run_id)):
             found.release = work.publish()
     return found
 
 
-def _may_publish(run: Run) -> bool:
-    """Tell whether all gates hold and something that they have seen is not published."""
+def _is_to_publish(run: Run) -> bool:
+    """Tell whether all gates hold and something that they have seen is not published; where no load succeeded, there is nothing."""
     is_left = run.release is None or any("gated" in item.states for item in run.left("published"))
-    return "published" in run.goal and is_left and not any(gate.failed for gate in run.gates.values())
+    is_there = bool(run.gates) or not run.left("loaded")
+    return "published" in run.goal and is_left and is_there and not any(gate.failed for gate in run.gates.values())
 
 
 @dataclass(frozen=True)

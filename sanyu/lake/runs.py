@@ -235,14 +235,15 @@ class Runs:
         self.change(run_id, appended)
 
     def reach(self, run_id: str, state: State, which: Callable[[Item], bool], attempt: int | None = None, **values: Any) -> Run:
-        """Note that items have reached a state; `values` are other fields of theirs. An item that had reached it keeps its time.
+        """Note that items have reached a state; `values` are other fields of theirs. An item that had reached it stays as it was noted.
 
         What is loaded in a new version has to be gated, published and announced in that version.
         """
         now = _now()
 
         def moved(item: Item) -> Item:
-            if not which(item):
+            known = state in item.states and item.error is None and all(getattr(item, name) == value for name, value in values.items())
+            if known or not which(item):
                 return item
             states = dict(item.states)
             if state == "loaded" and values.get("version") != item.version:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jobs.runs import _may_publish
+from jobs.runs import _is_to_publish
 from sanyu.lake import runs as module
 from sanyu.lake.runs import Attempt, Gate, Holder, Item, Run, Runs, run_name
 from sanyu.lake.store import LocalStore
@@ -191,7 +191,25 @@ def test_a_release_is_made_once_and_of_open_gates(failed: int, release: dict[str
     item = Item.model_validate({"source": "s", "table": PLACE, "states": states})
     gates = {ROAD: Gate(version=1, expectations=2, failed=failed, at="")}
     run = Run(run_id="r", began_at="", city="", goal=GOAL, items=(item,), gates=gates, release=release)
-    assert _may_publish(run) is may
+    assert _is_to_publish(run) is may
+
+
+def test_nothing_is_published_where_no_load_succeeded(runs: Runs) -> None:
+    assert not _is_to_publish(begun(runs))
+    assert _is_to_publish(runs.start("r2", "tiny", ("gated", "published"), [])), "an empty lake is told by the publication"
+
+
+def test_what_was_reached_before_is_not_this_attempt_s(runs: Runs) -> None:
+    begun(runs)
+    runs.reach("r1", "loaded", shops, 1, version=3)
+    runs.reach("r1", "gated", shops, 1)
+    before = runs.read("r1")
+    runs.reach("r1", "loaded", shops, 2, version=3)
+    runs.reach("r1", "gated", shops, 2)
+    assert runs.read("r1") == before
+    runs.fail("r1", shops, "unreadable", 2)
+    runs.reach("r1", "loaded", shops, 3, version=3)
+    assert [(i.error, i.attempt, i.state) for i in runs.read("r1").items if shops(i)] == [(None, 3, "gated")]
 
 
 def test_a_record_is_json_that_others_can_read(runs: Runs, tmp_path: Path) -> None:
