@@ -142,7 +142,9 @@ def run(one: Run) -> None:
     for i in one.items:
         figures = [i.figures.get(name) for name in ("rows_in", "loaded", "quarantined", "closed")]
         state = f"[red]{i.state}[/]" if i.error else i.state
-        rows.append((i.source or "–", i.table or "–", state, f"{i.states[i.state][:19]}Z", *figures, i.version, i.attempt or None))
+        gate = one.gates.get(i.table)
+        version = gate.version if i.version is None and gate else i.version
+        rows.append((i.source or "–", i.table or "–", state, f"{i.states[i.state][:19]}Z", *figures, version, i.attempt or None))
     table(f"run {one.run_id}: {_status(one.status)}   goal: {', '.join(one.goal)}", heads, rows, right=heads[4:])
     attempts = [
         (a.number, f"{a.began_at[:19]}Z", f"{a.ended_at[:19]}Z" if a.ended_at else None, a.holder.process, a.error) for a in one.attempts
