@@ -112,7 +112,8 @@ def test_two_runs_at_once_a_killed_scheduler_and_a_failed_announcement_lose_noth
     seen: list[RunEvent] = []
 
     def disturb(event: RunEvent) -> None:
-        if (event.run, event.task, event.state) == (first, "load", "running"):
+        # Once: a task whose scheduler was killed may be started again.
+        if (event.run, event.task, event.state) == (first, "load", "running") and not airflow.restarts:
             path = f"/dags/city/dagRuns/{quoted(first)}/taskInstances/announce"
             airflow.api.call("PATCH", path, {"new_state": "failed"})
             os.kill(airflow._children["scheduler"].pid, signal.SIGKILL)
