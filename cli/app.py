@@ -11,7 +11,8 @@ import typer
 from cli import address as addresses
 from cli import keep, repair, show
 from cli import mine as mining
-from jobs.context import Context
+from jobs.context import Context, new_run_id
+from sanyu.leaving import INTERRUPTED, interrupted
 from schemas.messages import SanyuError
 
 if TYPE_CHECKING:
@@ -51,9 +52,12 @@ def sources(ctx: typer.Context, json: Json = False) -> None:
     ]
     names = ("source", "title", "reads", "format", "into", "last delivery")
     if json:
-        show.dump([dict(zip(names, row, strict=True)) for row in rows])
+        broken = [{"source": name, "error": str(error)} for name, error in context.unusable.items()]
+        show.dump([*(dict(zip(names, row, strict=True)) for row in rows), *broken])
     else:
         show.table(f"{context.city.title} {context.city.title_zh}", names, rows)
+        for name, error in context.unusable.items():
+            show.console.print(f"[red]✗[/] {name}: {error}", highlight=False)
 
 
 @app.command()
@@ -90,25 +94,63 @@ def _show_plan(found: Planned) -> None:
 @app.command()
 def run(
     ctx: typer.Context,
-    source: Annotated[list[str] | None, typer.Argument(help="Names of sources; with --all, every source of the city.")] = None,
+    source: Annotated[list[str] | None, typer.Argument(help="Names of sources; with --resume, the id of a run.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Load every source, divisions first.")] = False,
+    gate: Annotated[bool, typer.Option(help="Validate the core tables afterwards.")] = False,
+    publish: Annotated[bool, typer.Option(help="Publish a release afterwards, if all gates hold.")] = False,
+    resume: Annotated[bool, typer.Option(help="Go on with an unfinished run, by default the newest: do only what is left of it.")] = False,
     json: Json = False,
 ) -> None:
-    """Load sources: land, keep raw, conform, stamp, check, merge into core. A delivery that is there already changes nothing."""
-    from jobs.loading.run import load_all
+    """Load sources: land, keep raw, conform, stamp, check, merge into core. A delivery that is there already changes nothing.
+
+    A source that fails does not stop the others. What a run has done and what is left of it is shown by `sanyu runs`.
+    """
+    from jobs import runs
+    from sanyu.lake.runs import Runs
 
     context: Context = ctx.obj
-    chosen = list(context.sources.values()) if every else [context.source(name) for name in source or ()]
-    if not chosen:
-        raise typer.BadParameter("name a source, or --all", param_hint="SOURCE")
-    with show.console.status("…") as status:
-        reports = load_all(context.loading(status.update), chosen)
-    if json:
-        show.dump([r.as_dict() for r in reports])
+    named = list(source or ())
+    if resume:
+        if every or gate or publish or len(named) > 1:
+            raise typer.BadParameter(
+                "takes the id of one run and nothing else: the run knows what it was started for", param_hint="--resume"
+            )
+        known = Runs(context.lake.store)
+        run_id = (known.read(named[0]) if named else known.unfinished()).run_id
     else:
-        show.load_report(reports)
-    if not all(r.is_ok for r in reports):
+        names = [*context.sources, *context.unusable] if every else [context.source(name).name for name in named]
+        if not names:
+            raise typer.BadParameter("name a source, or --all", param_hint="SOURCE")
+        goal = (*runs.LOAD, *(runs.RELEASE[:1] if gate else ()), *(runs.RELEASE if publish else ()))
+        run_id = runs.begin(context, new_run_id(), goal, names).run_id
+    with show.console.status("…") as status:
+        found = runs.go_on(context, run_id, status.update)
+    if json:
+        show.dump(found.as_dict(run_id))
+    else:
+        show.outcome(found, run_id)
+    if not found.is_ok:
         raise typer.Exit(3)
+
+
+@app.command()
+def runs(
+    ctx: typer.Context,
+    run_id: Annotated[str | None, typer.Argument(metavar="RUN_ID", help="Show one run: its tables, attempts and errors.")] = None,
+    limit: Annotated[int, typer.Option(help="Newest runs to list.")] = 20,
+    json: Json = False,
+) -> None:
+    """List the runs with what they have reached, or show one: planned, landed, loaded, gated, published, announced."""
+    from sanyu.lake.runs import Runs
+
+    context: Context = ctx.obj
+    known = Runs(context.lake.store)
+    if run_id is None:
+        found = known.newest(limit)
+        show.dump([show.run_as_dict(one) for one in found]) if json else show.run_list(found)
+    else:
+        one = known.read(run_id)
+        show.dump(show.run_as_dict(one)) if json else show.run(one)
 
 
 @app.command()
@@ -230,25 +272,29 @@ def gate(ctx: typer.Context, table: Annotated[list[str] | None, typer.Argument()
     if json:
         show.dump([r.as_dict() for r in results])
     else:
-        show.table(None, ("table", "expectations", "failed", "status"), [(r.table, r.expectations, r.failed, r.status) for r in results])
-        show.console.print(f"Data Docs: {results[0].docs}" if results else "no core tables")
+        show.gates(results)
     if any(r.failed for r in results):
         raise typer.Exit(3)
 
 
 @app.command()
 def publish(ctx: typer.Context, json: Json = False) -> None:
-    """Publish the current rows of all core tables as one release (GeoParquet that is also Delta) with a map."""
-    from jobs.publish import published
+    """Publish all core tables as one release (GeoParquet that is also Delta) with a map, at the versions that pass their gates now."""
+    from jobs import runs
 
     context: Context = ctx.obj
+    run_id = runs.begin(context, new_run_id(), runs.RELEASE).run_id
     with show.console.status("…") as status:
-        release = published(context.loading(status.update), context.city, context.sources)
+        loading = context.loading(status.update)
+        found = runs.go_on(context, run_id, status.update)
+    stopped = runs.gates_failed(found, loading)
+    if stopped is not None:
+        show.gates(found.gates)
+        raise stopped
     if json:
-        show.dump(release)
+        show.dump(found.release)
     else:
-        show.console.print(f"release {release['release_id']}: {release['tables']} tables, {release['rows']:,} rows ({release['state']})")
-        show.console.print(f"map: {release['map']}")
+        show.release(found.release)
 
 
 @app.command()
@@ -331,7 +377,7 @@ keep.add_to(app)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; errors that a user can act on are one line on stderr and the message's exit code."""
-    signal.signal(signal.SIGTERM, _interrupted)
+    signal.signal(signal.SIGTERM, interrupted)
     try:
         code = app(arguments, standalone_mode=False)  # what `typer.Exit` bears comes back instead of ending the process
         if code:
@@ -343,13 +389,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(exit_.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         typer.secho("interrupted; the lake is as the last finished commit left it", fg="yellow", err=True)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except Exception as error:
         if not hasattr(error, "show"):
             raise
         error.show()
         sys.exit(getattr(error, "exit_code", 2))
-
-
-def _interrupted(signum: int, frame: Any) -> None:
-    raise KeyboardInterrupt

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 import time
@@ -23,7 +22,7 @@ from demo.airflow import LocalAirflow, RunEvent
 from demo.city import generate
 from demo.score import Score, score
 from jobs.context import Context
-from jobs.loading.report import report_key
+from sanyu.lake.runs import Runs, run_name
 from sanyu.shipped import shipped
 from schemas.chain import load_chains
 from schemas.messages import SanyuError
@@ -43,6 +42,7 @@ class Demo:
     console: Console
     status: Status
     started: float
+    failed: bool = False
 
     def say(self, text: str) -> None:
         """Print a line with the time since the start."""
@@ -159,10 +159,14 @@ def _load(demo: Demo, airflow: LocalAirflow) -> bool:
     """Run the city's DAG, wait for the release that its changes bring about, and tell whether there were any."""
     before = _release_runs(airflow)
     run_id = airflow.trigger(LOAD)
-    airflow.follow([LOAD], demo.event)
-    report = demo.context.lake.store.get(report_key(run_id))
-    reports = json.loads(report) if report else []
-    if not any(t["loaded"] or t["closed"] for r in reports for t in r["targets"]):
+    try:
+        airflow.follow([LOAD], demo.event)
+    except SanyuError as error:
+        if error.code != "SY-E032":
+            raise
+        demo.say(f"[red]✗[/] {escape(str(error))}")  # what could be loaded is released all the same
+        demo.failed = True
+    if not _has_changed(demo, run_name(f"{LOAD}__{run_id}")):
         demo.say("nothing changed: every delivery is in the lake already")
         return False
     deadline = time.monotonic() + RELEASE_PATIENCE_S
@@ -170,6 +174,13 @@ def _load(demo: Demo, airflow: LocalAirflow) -> bool:
         time.sleep(1)
     airflow.follow([RELEASE], demo.event)
     return True
+
+
+def _has_changed(demo: Demo, run_id: str) -> bool:
+    """Tell whether a run of the city's DAG has changed rows of a table; one that had nothing to load has no record."""
+    runs = Runs(demo.context.lake.store)
+    items = runs.read(run_id).items if run_id in runs.ids() else ()
+    return any(item.figures.get("loaded") or item.figures.get("closed") for item in items)
 
 
 def _release_runs(airflow: LocalAirflow) -> int:
@@ -213,7 +224,7 @@ def _summary(demo: Demo, scores: Mapping[int, Score], chains: tuple[str, ...]) -
     heads = ("source", "table", "in", "loaded", "unchanged", "quarantined", "duplicate", "ended", "version", "status")
     console.print()
     show.table(None, heads, [tuple(r[c] for c in columns) for r in rows], right=heads[2:9])
-    code = 3 if any(r["status"] == "failed" for r in rows) else 0
+    code = 3 if demo.failed or any(r["status"] == "failed" for r in rows) else 0
     for edition, found in scores.items():
         console.print(f"\n[bold]score against the planted truth, edition {edition}[/]")
         show.table(None, ("measure", "found", "expected", "figure", ""), found.rows())

@@ -6,13 +6,18 @@ import datetime as dt
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from jobs.loading.report import SourceReport
+from sanyu.lake.runs import STATES, Run
 from schemas.messages import language
+
+if TYPE_CHECKING:
+    from jobs.gate import TableGate
+    from jobs.loading.report import SourceReport
+    from jobs.runs import Outcome
 
 # A pipe or a log has no width of its own; tables are not folded for it.
 console = Console(width=None if sys.stdout.isatty() else 180)
@@ -86,3 +91,74 @@ def _notes(report: SourceReport) -> None:
         elif t.held:
             text = say("good rows held back: too many were rejected", "合格行暂不入库：拒收比例过高")
             console.print(f"[red]✗[/] {t.table}: {t.held:,} {text}", highlight=False)
+
+
+def outcome(found: Outcome, run_id: str) -> None:
+    """Print what one attempt at a run has done."""
+    load_report(found.reports)
+    for name, error in found.errors.items():
+        console.print(f"[red]✗[/] {name}: {error}", highlight=False)
+    if found.gates:
+        gates(found.gates)
+    release(found.release)
+    after = "" if found.is_ok else say(f"; what is left: sanyu run --resume {run_id}", f"；继续未完成部分：sanyu run --resume {run_id}")
+    console.print(f"run {run_id}{after}", style="dim", highlight=False, soft_wrap=True)
+
+
+def gates(found: Sequence[TableGate]) -> None:
+    """Print the verdicts on tables and where the Data Docs are."""
+    heads = ("table", "version", "expectations", "failed", "status")
+    table(None, heads, [(g.table, g.version, g.expectations, g.failed, g.status) for g in found], right=heads[1:4])
+    console.print(f"Data Docs: {found[0].docs}" if found else "no core tables", soft_wrap=True)
+
+
+def release(made: dict[str, Any] | None) -> None:
+    """Print which release was made, where one was."""
+    if made:
+        console.print(f"release {made['release_id']}: {made['tables']} tables, {made['rows']:,} rows ({made['state']})")
+        console.print(f"map: {made['map']}", soft_wrap=True)
+
+
+def run_as_dict(one: Run) -> dict[str, Any]:
+    """Return a run as a program reads it: its record and how it stands."""
+    items = [{**i.model_dump(mode="json"), "state": i.state} for i in one.items]
+    return {**one.model_dump(mode="json"), "items": items, "status": one.status}
+
+
+def run_list(found: Sequence[Run]) -> None:
+    """Print the runs, newest first: how many of their items have reached each state."""
+    heads = ("run", "began", "status", *STATES, "errors", "attempts", "release")
+    rows = []
+    for one in found:
+        reached = [sum(state in i.states for i in one.items) or None for state in STATES]
+        errors = sum(1 for i in one.items if i.error) or None
+        released = one.release["release_id"] if one.release else None
+        rows.append((one.run_id, one.began_at[:19] + "Z", _status(one.status), *reached, errors, len(one.attempts), released))
+    table(None, heads, rows, right=heads[3:11])
+
+
+def run(one: Run) -> None:
+    """Print one run: how far each source and table has come, its attempts, and what went wrong."""
+    heads = ("source", "table", "state", "reached", "in", "loaded", "quarantined", "ended", "version", "attempt")
+    rows: list[tuple[Any, ...]] = []
+    for i in one.items:
+        figures = [i.figures.get(name) for name in ("rows_in", "loaded", "quarantined", "closed")]
+        state = f"[red]{i.state}[/]" if i.error else i.state
+        gate = one.gates.get(i.table)
+        version = gate.version if i.version is None and gate else i.version
+        rows.append((i.source or "–", i.table or "–", state, f"{i.states[i.state][:19]}Z", *figures, version, i.attempt or None))
+    table(f"run {one.run_id}: {_status(one.status)}   goal: {', '.join(one.goal)}", heads, rows, right=heads[4:])
+    attempts = [
+        (a.number, f"{a.began_at[:19]}Z", f"{a.ended_at[:19]}Z" if a.ended_at else None, a.holder.process, a.error) for a in one.attempts
+    ]
+    table("\nattempts", ("", "began", "ended", "process", "stopped by"), attempts)
+    if one.release:
+        release(one.release)
+    for i in one.items:
+        if i.error:
+            console.print(f"[red]✗[/] {i.source or i.table}: {i.error}", highlight=False)
+
+
+def _status(status: str) -> str:
+    style = {"done": "green", "running": "cyan", "failed": "red", "interrupted": "yellow"}.get(status, "dim")
+    return f"[{style}]{status}[/]"

@@ -14,9 +14,10 @@ from typing import Any
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import DAG, PartitionedAssetTimetable, PartitionedAtRuntime
 
-from dags.wiring import PARTITIONS, SETTINGS, job, partition_mapper, spark_arguments
+from dags.wiring import PARTITIONS, SETTINGS, job, partition_mapper, spark_arguments, unusable
 from sanyu.shipped import shipped
-from schemas.chain import Chain, load_chains
+from schemas.chain import Chain, load_chain
+from schemas.messages import SanyuError
 
 
 def schedule(chain: Chain) -> Any:
@@ -62,6 +63,18 @@ def chain_dag(chain: Chain) -> DAG:
     return dag
 
 
-for _chain in load_chains(shipped("chains")).values():
+def unusable_dag(name: str, message: str) -> DAG:
+    """Return the DAG of a chain whose definition is wrong: its one task says why."""
+    with DAG(dag_id=f"chain_{name}", schedule=None, tags=["sanyu", "mining"], doc_md=message) as dag:
+        unusable.override(task_id="definition")(message)
+    return dag
+
+
+for _path in sorted(shipped("chains").glob("*.toml")):
+    try:
+        _chain = load_chain(_path)
+    except SanyuError as _error:
+        globals()[f"chain_{_path.stem}"] = unusable_dag(_path.stem, str(_error))
+        continue
     if _chain.city in (None, SETTINGS.city):
         globals()[f"chain_{_chain.name}"] = chain_dag(_chain)

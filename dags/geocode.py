@@ -7,16 +7,13 @@ made of, and a row keeps its match as long as its address and the index do.
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import AssetAny, dag, task
 
-from dags.wiring import ASSETS, SETTINGS, job, jobs_output, spark_arguments
-from schemas.registry import contracts
+from dags.wiring import ASSETS, CONTRACTS, job, jobs_output, spark_arguments
 
-_CONTRACTS = contracts(Path(SETTINGS.contracts_dir).expanduser() if SETTINGS.contracts_dir else None)
-ASKING = frozenset(name for name, contract in _CONTRACTS.items() if contract.space.geocode)
+ASKING = frozenset(name for name, contract in CONTRACTS.items() if contract.space.geocode)
 WATCHED = tuple(asset for name, asset in ASSETS.items() if name.startswith("core.basemap__") or name in ASKING)
 
 

@@ -1,6 +1,8 @@
 """Airflow on this machine for as long as a demo or a developer needs it: own home, SQLite, loopback only, stopped whole.
 
-Scheduler (with its local executor), DAG processor and API server run; the triggerer does not, since no DAG of ours defers.
+Scheduler (with its local executor), DAG processor and API server run; the triggerer does not, since no DAG of ours defers. A component
+that a busy machine has killed is started again. SQLite writes to a log of its own (WAL, which Airflow sets), so readers don't wait; writers
+wait for each other as long as `BUSY_S`, and clients longer than that.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -28,6 +31,9 @@ _COMPONENTS = ("scheduler", "dag-processor", "api-server")
 _HEALTHY = ("metadatabase", "scheduler", "dag_processor")
 _ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 _TAIL_LINES = 30
+BUSY_S = 120
+_MOST_RESTARTS = 3
+_SERVER_REASON = re.compile(r"OperationalError|IntegrityError|database is locked|Traceback|Error:")
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,8 @@ class LocalAirflow:
         self._lock: IO[str] | None = None
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._old_runs: set[tuple[str, str]] = set()
+        self._environment: dict[str, str] = {}
+        self.restarts = 0
         self.api = AirflowApi("", "")
 
     @property
@@ -187,12 +195,15 @@ class LocalAirflow:
             "AIRFLOW__API__WORKERS": 1,
             "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(32),
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(32),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}",
+            # The driver's own time-out of five seconds is over while a busy machine lets the scheduler finish one transaction.
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}?timeout={BUSY_S}",
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": self.logs,
             "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": free_port(),
             "AIRFLOW__SCHEDULER__CREATE_CRON_DATA_INTERVALS": True,
+            # Tasks of a scheduler that was killed are looked for when its heartbeat is over, not five minutes later.
+            "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": 30,
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": False,
-            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": 30,
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": BUSY_S + 30,
             "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps(_spark_connection(self.settings.spark_master)),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "PYTHONPATH": packages(),
@@ -217,13 +228,13 @@ class LocalAirflow:
         began = time.monotonic()
         self.port = free_port(self.settings.airflow_port)
         self.api = AirflowApi(self.url, str(self.logs))
-        environment = self.environment()
-        program = [sys.executable, "-m", "airflow"]
-        migrated = start([*program, "db", "migrate"], str(self.home), environment, self.logs / "migrate.log")
+        self._environment = self.environment()
+        program = [sys.executable, "-m", "airflow", "db", "migrate"]
+        migrated = start(program, str(self.home), self._environment, self.logs / "migrate.log")
         if migrated.wait(timeout=self._patience_s):
             raise self._unhealthy("the database could not be made", "migrate")
         for component in _COMPONENTS:
-            self._children[component] = start([*program, component], str(self.home), environment, self.logs / f"{component}.log")
+            self._start_component(component)
         while (time.monotonic() - began) < self._patience_s:
             self._check_alive()
             status = self.api.healthy()
@@ -241,10 +252,20 @@ class LocalAirflow:
         for dag_id in self._only or ():
             self.api.call("PATCH", f"/dags/{quoted(dag_id)}", {"is_paused": False})
 
+    def _start_component(self, name: str) -> None:
+        command = [sys.executable, "-m", "airflow", name]
+        self._children[name] = start(command, str(self.home), self._environment, self.logs / f"{name}.log")
+
     def _check_alive(self) -> None:
-        for component, child in self._children.items():
-            if child.poll() is not None:
-                raise self._unhealthy(f"{component} ended with {child.returncode}", component)
+        """Start a component again that was killed; one that ended by itself, or too often, is an error."""
+        for component, child in list(self._children.items()):
+            code = child.poll()
+            if code is None:
+                continue
+            if code >= 0 or self.restarts >= _MOST_RESTARTS:
+                raise self._unhealthy(f"{component} ended with {code}", component)
+            self.restarts += 1
+            self._start_component(component)
 
     def _unhealthy(self, reason: str, component: str) -> SanyuError:
         return SanyuError("SY-E030", seconds=round(self._patience_s), reason=reason, log=str(self.logs / f"{component}.log"))
@@ -279,8 +300,18 @@ class LocalAirflow:
         task = min(failed, key=lambda one: one["end_date"] or "")
         path = f"/dags/{quoted(run.dag)}/dagRuns/{quoted(run.run)}/taskInstances/{quoted(task['task_id'])}/logs/{task['try_number']}"
         log = self.api.call("GET", path, full_content="true", map_index=task["map_index"])
-        lines = [_log_line(entry) for entry in log["content"]]
-        return SanyuError("SY-E032", dag=run.dag, task=task["task_id"], run=run.run, tail="\n".join(lines[-_TAIL_LINES:]))
+        lines = [_log_line(entry) for entry in log["content"]][-_TAIL_LINES:]
+        if any("ServerResponseError" in line or "Server error" in line for line in lines):
+            lines += self._server_reasons()
+        return SanyuError("SY-E032", dag=run.dag, task=task["task_id"], run=run.run, tail="\n".join(lines))
+
+    def _server_reasons(self) -> list[str]:
+        """Return what the API server's log says last of errors: its clients are told a bare code."""
+        with (self.logs / "api-server.log").open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - (64 << 10)))
+            text = file.read().decode("utf-8", errors="replace")
+        found = dict.fromkeys(line.strip()[:300] for line in text.splitlines() if _SERVER_REASON.search(line))
+        return [f"API server: {line}" for line in list(found)[-3:]]
 
 
 def _log_line(entry: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -12,6 +13,7 @@ from typing import Any
 from schemas.messages import SanyuError
 
 _PAGE = 100
+_TRIES = 5  # of a question; a command is sent once, since the server may have done what it could not answer
 
 
 @dataclass
@@ -31,14 +33,28 @@ class AirflowApi:
         return {name: part.get("status") or "" for name, part in answer.items() if isinstance(part, dict)}
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None, **query: Any) -> dict[str, Any]:
-        """Return the JSON answer; raises SanyuError SY-E031 with the status and Airflow's reason."""
+        """Return the JSON answer; raises SanyuError SY-E031 with the status and Airflow's reason.
+
+        A question is asked again where a busy server fails or does not answer.
+        """
         full = path + ("?" + urllib.parse.urlencode(query, doseq=True) if query else "")
+        for turn in range(1, _TRIES if method == "GET" else 1):
+            try:
+                return self._called(method, path, full, body)
+            except SanyuError as error:
+                status = error.params["status"]
+                if isinstance(status, int) and status < 500:
+                    raise
+                time.sleep(turn)
+        return self._called(method, path, full, body)
+
+    def _called(self, method: str, path: str, full: str, body: dict[str, Any] | None) -> dict[str, Any]:
         try:
             if self._token is None:
                 self._token = str(self._send("GET", "/auth/token", None, {})["access_token"])
             return self._send(method, "/api/v2" + full, body, {"Authorization": f"Bearer {self._token}"})
         except urllib.error.HTTPError as error:
-            reason = error.read().decode("utf-8", errors="replace")[:300]
+            reason = _reason(error.read())
             raise SanyuError("SY-E031", method=method, path=path, status=error.code, reason=reason, log=self.log) from None
         except (OSError, ValueError) as error:
             raise SanyuError("SY-E031", method=method, path=path, status="nothing", reason=str(error), log=self.log) from None
@@ -69,6 +85,19 @@ class AirflowApi:
         with urllib.request.urlopen(request, timeout=30) as answer:
             content: dict[str, Any] = json.loads(answer.read() or b"{}")
         return content
+
+
+def _reason(body: bytes) -> str:
+    """Return what the server says of an error: its detail, with that of the database behind it where there is one."""
+    text = body.decode("utf-8", errors="replace")
+    try:
+        detail = json.loads(text)["detail"]
+    except (ValueError, KeyError, TypeError):
+        return text[:300]
+    if isinstance(detail, dict):
+        said = [str(detail[name]) for name in ("reason", "message", "orig_error") if detail.get(name)]
+        return ": ".join(said)[:600] or json.dumps(detail)[:300]
+    return str(detail)[:300]
 
 
 def quoted(text: str) -> str:

@@ -1,5 +1,5 @@
 """The Spark application that Airflow submits, and the small commands around it:
-`python -m jobs changed|load|changes|gate-and-publish|chain|gazetteer|geocode`.
+`python -m jobs changed|load|changes|acknowledge|gate-and-publish|chain|gazetteer|geocode`.
 
 Settings come from the environment (`SANYU_*`), so the same command runs by hand. Standard output carries one JSON document.
 """
@@ -8,66 +8,82 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jobs.context import Context
-from jobs.loading.report import report_key
+from jobs.context import Context, new_run_id
+from sanyu.lake.runs import run_name
 from sanyu.lake.store import LocalStore
-from sanyu.leaving import leave
+from sanyu.leaving import INTERRUPTED, interrupted, leave
 from schemas.messages import SanyuError
+
+if TYPE_CHECKING:
+    from jobs.context import Loading
 
 
 def changed(context: Context, arguments: argparse.Namespace) -> list[str]:
-    """Return the names of sources with a delivery that is not in the lake; starts no Spark."""
+    """Return the names of sources with a delivery that is not in the lake; starts no Spark.
+
+    A source that can't be looked at counts: the load tells what is wrong with it.
+    """
+    loading = context.loading(_teller(context))
+    return [name for name in context.sources if _is_new(context, loading, name)]
+
+
+def _is_new(context: Context, loading: Loading, name: str) -> bool:
     from jobs.loading.load import is_loaded
 
+    try:
+        return not is_loaded(loading, context.source(name))
+    except Exception as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        return True
+
+
+def load(context: Context, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Load the named sources within a run; again, with the same run, only what is left of them or new. What is announced comes later."""
+    from jobs import runs
+
+    names = [name for name in arguments.sources.split(",") if name]
+    record = runs.begin(context, run_name(arguments.run), (*runs.LOAD, "announced"), names)
+    left = {item.source for item in record.left("loaded")}
     loading = context.loading(_teller(context))
-    return [s.name for s in context.sources.values() if not is_loaded(loading, s)]
-
-
-def load(context: Context, arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Load the named sources and keep the report for `changes`."""
-    from jobs.loading.partitions import changed as changed_partitions
-    from jobs.loading.run import load_all
-
-    loading = context.loading(_teller(context))
-    reports = load_all(loading, [context.source(name) for name in arguments.sources.split(",") if name], all_new=True)
-    found = [r.as_dict() for r in reports]
-    for report in found:
-        for target in (t for t in report["targets"] if t["loaded"] or t["closed"]):
-            target["partitions"] = changed_partitions(loading, target["table"], report["batch_id"])
-    context.lake.store.put(report_key(arguments.report), json.dumps(found, ensure_ascii=False, default=str).encode())
-    arguments.exit_code = 0 if all(r.is_ok for r in reports) else 3
-    return found
+    again = [name for name in names if name not in left and _is_new(context, loading, name)]
+    found = runs.go_on(context, record.run_id, _teller(context), again=again, all_new=True)
+    for report in found.reports:
+        if report.error:
+            sys.stderr.write(f"{report.trace or ''}{report.source}: {report.error}\n")
+    arguments.exit_code = 0 if found.is_ok else 3
+    return found.as_dict(record.run_id)
 
 
 def changes(context: Context, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the tables that a load changed, with their row counts and the keys of their changed partitions."""
-    text = context.lake.store.get(report_key(arguments.report))
-    found: dict[str, dict[str, Any]] = {}
-    for target in (t for report in json.loads(text or b"[]") for t in report["targets"]):
-        if target["loaded"] or target["closed"]:
-            figures = found.setdefault(target["table"], {})
-            for name in ("rows_in", "loaded", "quarantined", "duplicate", "closed"):
-                figures[name] = figures.get(name, 0) + target[name]
-            figures["partitions"] = sorted({*figures.get("partitions", ()), *target["partitions"]})
-    return found
+    """Return the tables that have changed since their last acknowledged announcement: figures, keys of partitions, positions."""
+    from jobs.announce import pending
+
+    return pending(context.lake, context.contracts)
+
+
+def acknowledge(context: Context, arguments: argparse.Namespace) -> dict[str, int]:
+    """Note that the scheduler has taken the events up to these positions."""
+    from jobs.announce import acknowledged_all
+
+    return acknowledged_all(context.lake, json.loads(arguments.positions))
 
 
 def gate_and_publish(context: Context, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Validate every core table; if all hold, build the marts and publish them with it."""
-    from jobs.gate import gate_all
-    from jobs.publish import published
+    """Validate every core table; if all hold, build the marts and publish them with the versions that were validated."""
+    from jobs import runs
 
-    loading = context.loading(_teller(context))
-    found: dict[str, Any] = {"gates": [g.as_dict() for g in gate_all(loading, ())], "release": None}
-    if any(g["failed"] for g in found["gates"]):
-        arguments.exit_code = 3
-        return found
-    found["release"] = published(loading, context.city, context.sources)
-    return found
+    record = runs.begin(context, run_name(arguments.run), runs.RELEASE)
+    found = runs.go_on(context, record.run_id, _teller(context))
+    stopped = runs.gates_failed(found, context.loading(_teller(context)))
+    if stopped is not None:
+        sys.stderr.write(f"{stopped}\n")
+        arguments.exit_code = stopped.exit_code
+    return found.as_dict(record.run_id)
 
 
 def chain(context: Context, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -97,6 +113,7 @@ COMMANDS = {
     "changed": changed,
     "load": load,
     "changes": changes,
+    "acknowledge": acknowledge,
     "gate-and-publish": gate_and_publish,
     "chain": chain,
     "gazetteer": gazetteer,
@@ -110,16 +127,21 @@ def main() -> int:
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("--sources", default="", help="names, separated by commas")
     parser.add_argument("--tables", default="", help="names of tables, separated by commas")
-    parser.add_argument("--report", default="manual")
+    parser.add_argument("--run", default=new_run_id(), help="id of the run, as the scheduler names it")
+    parser.add_argument("--positions", default="{}", help="what `changes` told of the positions, as JSON")
     parser.add_argument("--chain", default="", help="name of a chain")
     parser.add_argument("--step", default="", help="one step of it")
     parser.add_argument("--partition", default="", help="one partition of its table, such as 330106|2026-01")
     arguments = parser.parse_args(namespace=argparse.Namespace(exit_code=0))
+    signal.signal(signal.SIGTERM, interrupted)
     try:
         result = COMMANDS[arguments.command](Context(), arguments)
     except SanyuError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the lake is as the last finished commit left it\n")
+        return INTERRUPTED
     sys.stdout.write(json.dumps(result, ensure_ascii=False, default=str) + "\n")
     return int(arguments.exit_code)
 

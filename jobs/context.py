@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sanyu.settings import Settings
-from schemas.city import CITY_FILE, City, load_city, ordered_sources
+from schemas.city import CITY_FILE, City, Sources, load_city, read_sources
 from schemas.messages import SanyuError
 from schemas.model import Contract
 from schemas.registry import contracts
@@ -59,9 +59,19 @@ class Context:
         return load_city(self.sources_folder)
 
     @cached_property
-    def sources(self) -> dict[str, Source]:
+    def definitions(self) -> Sources:
+        """The city's source definitions, those that can be used and those that can't; one that is wrong does not stop the others."""
         _ = self.city  # a folder without one is no folder of sources
-        return ordered_sources(self.sources_folder)
+        return read_sources(self.sources_folder, self.contracts)
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        return self.definitions.usable
+
+    @property
+    def unusable(self) -> dict[str, SanyuError]:
+        """What is wrong with the definitions that can't be used, by the name of the source."""
+        return self.definitions.unusable
 
     @cached_property
     def contracts(self) -> dict[str, Contract]:
@@ -75,14 +85,16 @@ class Context:
         return Lake(self.settings.lake, self.settings)
 
     def source(self, name: str) -> Source:
-        """Return a source by name; SY-D005 with the nearest name where there is none."""
+        """Return a source by name; SY-D005 with the nearest name where there is none, its own error where its definition is wrong."""
+        if name in self.unusable:
+            raise self.unusable[name]
         if name not in self.sources:
             nearest = (difflib.get_close_matches(name, self.sources, n=1, cutoff=0.0) or ["-"])[0]
             raise SanyuError("SY-D005", name=name, nearest=nearest)
         return self.sources[name]
 
-    def loading(self, progress: Any) -> Loading:
-        """Return what a job needs, with a new run id; Spark starts when it first asks for it.
+    def loading(self, progress: Any, run_id: str | None = None) -> Loading:
+        """Return what a job needs, by default with a new run id; Spark starts when it first asks for it.
 
         Jobs that read the lake alone (mining, matching, marts) need no sources, and so no city either.
         """
@@ -91,7 +103,7 @@ class Context:
             lake=self.lake,
             contracts=self.contracts,
             data_root=Path(self.settings.data_root or ".").expanduser().resolve(),
-            run_id=f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
+            run_id=run_id or new_run_id(),
             recorded_at=now.isoformat(timespec="microseconds"),
             spark=self.spark,
             extent=self.city.extent if (self.sources_folder / CITY_FILE).is_file() else None,
@@ -102,3 +114,8 @@ class Context:
         from sanyu.session import spark_session
 
         return spark_session(self.settings, "sanyu")
+
+
+def new_run_id() -> str:
+    """Return an id for a run that begins now."""
+    return f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"

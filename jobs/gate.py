@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +12,7 @@ from typing import Any
 from jobs.context import Loading
 from jobs.loading.quarantine import quarantine_name
 from sanyu.lake import Lake
-from sanyu.lake.store import LocalStore
+from sanyu.lake.store import LocalStore, Store
 
 DOCS = "quality"
 SMALL_ROWS = 500_000  # validated in this process: a Spark job for each expectation costs more than the rows
@@ -17,9 +20,10 @@ SMALL_ROWS = 500_000  # validated in this process: a Spark job for each expectat
 
 @dataclass(frozen=True)
 class TableGate:
-    """The verdict on one table; `failures` say which expectation failed on which column, how often, with examples."""
+    """The verdict on one version of a table; `failures` say which expectation failed on which column, how often, with examples."""
 
     table: str
+    version: int
     expectations: int
     failed: int
     failures: tuple[dict[str, Any], ...]
@@ -33,21 +37,31 @@ class TableGate:
         return {**asdict(self), "status": self.status}
 
 
-def gate_all(loading: Loading, tables: tuple[str, ...] = ()) -> list[TableGate]:
-    """Validate the current rows of the tables given, or of all core tables that are there."""
+def core_tables(loading: Loading) -> list[str]:
+    """Return the names of the core tables that have a contract and are in the lake, sorted."""
+    there = set(loading.lake.names())
+    return [name for name, contract in sorted(loading.contracts.items()) if contract.layer == "core" and name in there]
+
+
+def gate_all(loading: Loading, tables: tuple[str, ...] = (), seen: Callable[[TableGate], None] = lambda gate: None) -> list[TableGate]:
+    """Validate the current rows of the tables given, or of all core tables that are there, each at the version of its verdict.
+
+    `seen` is told each verdict as it is reached.
+    """
     from quality.gx import gate
 
     docs = docs_folder(loading)
-    there = set(loading.lake.names())
     results = []
-    for name, contract in sorted(loading.contracts.items()):
-        if contract.layer != "core" or name not in there or (tables and name not in tables):
-            continue
-        small = loading.lake.table(name).count() <= SMALL_ROWS
+    for name in (t for t in core_tables(loading) if not tables or t in tables):
+        table = loading.lake.table(name)
+        version = table.version
+        small = table.count(version=version) <= SMALL_ROWS
         loading.progress(f"gate: {name} ({'in this process' if small else 'on Spark'})")
-        frame = _in_memory(loading, name) if small else loading.lake.table(name).to_spark()
-        found = gate(contract, frame, docs, loading.run_id, released(loading.lake, name))
-        results.append(TableGate(name, found.expectations, len(found.failed), tuple(asdict(f) for f in found.failed), str(docs)))
+        frame = _in_memory(loading, name, version) if small else table.to_spark(version=version)
+        found = gate(loading.contracts[name], frame, docs, loading.run_id, released(loading.lake, name))
+        failures = tuple(asdict(f) for f in found.failed)
+        results.append(TableGate(name, version, found.expectations, len(found.failed), failures, str(docs)))
+        seen(results[-1])
     if not isinstance(loading.lake.store, LocalStore):
         for page in (p for p in docs.rglob("[!.]*") if p.is_file()):  # GX's hidden marks are of this machine
             loading.lake.store.upload(page, f"{DOCS}/{page.relative_to(docs).as_posix()}")
@@ -67,12 +81,19 @@ def released(lake: Lake, table: str) -> dict[str, tuple[str, ...]]:
     return {field: tuple(sorted(hashes)) for field, hashes in found.items()}
 
 
-def _in_memory(loading: Loading, name: str) -> Any:
+def _in_memory(loading: Loading, name: str, version: int) -> Any:
     """Return the current rows as pandas; instants beyond the range of nanoseconds keep their microseconds."""
-    return loading.lake.table(name).to_arrow().to_pandas(timestamp_as_object=False, integer_object_nulls=True)
+    rows = loading.lake.table(name).to_arrow(version=version)
+    return rows.to_pandas(timestamp_as_object=False, integer_object_nulls=True)
 
 
 def docs_folder(loading: Loading) -> Path:
     """Return where Data Docs are built: in the lake, or beside the process for a lake in an object store, to be uploaded."""
     store = loading.lake.store
-    return Path(store.uri(DOCS, scheme="path")) if isinstance(store, LocalStore) else Path(".sanyu").resolve() / DOCS
+    return Path(store.uri(DOCS, scheme="path")) if isinstance(store, LocalStore) else local_folder(store) / DOCS
+
+
+def local_folder(store: Store) -> Path:
+    """Return the folder of this machine for what is made here of a lake in an object store; each lake has its own."""
+    name = re.sub(r"[^A-Za-z0-9.-]+", "_", store.url.partition("://")[2])[-40:]
+    return Path(".sanyu").resolve() / f"{name}-{hashlib.sha256(store.url.encode()).hexdigest()[:8]}"

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,16 +42,17 @@ EXTENSIONS = ("delta", "spatial", "httpfs")
 
 @dataclass(frozen=True)
 class MartReport:
-    """What became of one mart: its rows, how many of them were written (0 if all were there), and its Delta version."""
+    """What became of one mart: its rows, how many of them were written (0 if all were there), its Delta version, and what it is made of."""
 
     table: str
     rows: int
     written: int
     version: int | None
     seconds: float
+    lineage: Lineage
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {name: value for name, value in vars(self).items() if name != "lineage"}
 
 
 def is_mart(contract: Contract) -> bool:
@@ -78,32 +79,45 @@ class Made:
         return {"code": _code(self.contract), "absent": self.absent, "lineage": self.lineage.model_dump(mode="json")}
 
 
-def run(loading: Loading) -> list[MartReport]:
+def run(loading: Loading, versions: Mapping[str, int] | None = None) -> list[MartReport]:
     """Bring the marts up to date and return a report for each; SY-K006 names what dbt could not build or what failed its test.
 
+    They are computed from the core tables at these Delta versions, and from no others; by default from all tables as they stand now.
     Where no model, contract or input has changed, neither dbt nor Spark is started. A mart that has never had a row gets no table.
     """
     lake = loading.lake
     marts = [c for c in loading.contracts.values() if is_mart(c)]
     kept = _records(lake)
-    if all(c.name in kept and _holds(lake, c, kept[c.name], loading.contracts) for c in marts):
-        return [MartReport(c.name, kept[c.name]["rows_in"], 0, kept[c.name]["delta_version"], 0.0) for c in marts if c.name in lake.names()]
+    read = _current(lake, loading.contracts) if versions is None else dict(versions)
+    if all(c.name in kept and _holds(lake, c, kept[c.name], read, loading.contracts) for c in marts):
+        there = set(lake.names())
+        return [_kept(c, kept[c.name]) for c in marts if c.name in there]
     loading.progress("marts: dbt")
-    reports = [_commit(loading, made) for made in computed(lake, loading.contracts)]
+    reports = [_commit(loading, made) for made in computed(lake, loading.contracts, read)]
     return [report for report in reports if report.version is not None]
 
 
-def lineage(lake: Lake) -> dict[str, Lineage]:
-    """Return what each mart of the lake was made from when it was brought up to date last."""
-    return {name: Lineage.model_validate(json.loads(row["detail"])["lineage"]) for name, row in _records(lake).items()}
+def _current(lake: Lake, known: Mapping[str, Contract]) -> dict[str, int]:
+    """Return the present version of each core table that is there."""
+    there = set(lake.names())
+    return {c.name: lake.table(c.name).version for c in known.values() if c.layer == "core" and c.name in there}
 
 
-def computed(lake: Lake, known: Mapping[str, Contract]) -> list[Made]:
-    """Return the marts that have a contract with their rows and lineage, computed and tested by dbt; starts no Spark. SY-K006."""
+def _kept(mart: Contract, record: Mapping[str, Any]) -> MartReport:
+    made = Lineage.model_validate(json.loads(record["detail"])["lineage"])
+    return MartReport(mart.name, record["rows_in"], 0, record["delta_version"], 0.0, made)
+
+
+def computed(lake: Lake, known: Mapping[str, Contract], versions: Mapping[str, int] | None = None) -> list[Made]:
+    """Return the marts that have a contract with their rows and lineage, computed and tested by dbt; starts no Spark. SY-K006.
+
+    The core tables are read at these versions, by default as they stand now.
+    """
+    read = _current(lake, known) if versions is None else versions
     with tempfile.TemporaryDirectory(prefix="sanyu-marts-") as folder:
         scratch = Path(folder)
         _extensions(scratch / "extensions")
-        read = _views(lake, known, scratch / "marts.duckdb")
+        _views(lake, known, read, scratch / "marts.duckdb")
         _build(lake, scratch)
         named = _named(json.loads((scratch / "target/manifest.json").read_text("utf-8")))
         connection = _connection(lake, scratch / "marts.duckdb")
@@ -150,22 +164,19 @@ def _records(lake: Lake) -> dict[str, dict[str, Any]]:
     return {row["table_name"]: row for row in rows}
 
 
-def _holds(lake: Lake, mart: Contract, record: Mapping[str, Any], known: Mapping[str, Contract]) -> bool:
-    """Tell whether a mart is what its model would make now.
+def _holds(lake: Lake, mart: Contract, record: Mapping[str, Any], read: Mapping[str, int], known: Mapping[str, Contract]) -> bool:
+    """Tell whether a mart is what its model would make of these versions.
 
     It is with the same code, the same versions of its inputs, none come that was absent, and no input's contract more secret than it was.
     """
     made = json.loads(record["detail"])
+    inputs = {origin["table"]: origin["delta_version"] for origin in made["lineage"]["inputs"]}
     label = SecurityLabel(made["lineage"]["label"])
-    if (
-        highest((label, *(known[origin["table"]].security_label for origin in made["lineage"]["inputs"] if origin["table"] in known)))
-        != label
-    ):
+    if highest((label, *(known[table].security_label for table in inputs if table in known))) != label:
         return False
-    there = set(lake.names())
-    versions = {origin["table"]: origin["delta_version"] for origin in made["lineage"]["inputs"]} | {mart.name: record["delta_version"]}
-    now = {name: lake.table(name).version if name in there else None for name in versions}
-    return made["code"] == _code(mart) and now == versions and not there & set(made["absent"])
+    version = lake.table(mart.name).version if mart.name in set(lake.names()) else None
+    same = inputs == {name: read.get(name) for name in inputs} and version == record["delta_version"]
+    return made["code"] == _code(mart) and same and not set(read) & set(made["absent"])
 
 
 @functools.cache
@@ -199,16 +210,14 @@ def _connection(lake: Lake, database: Path) -> Any:
     return connection
 
 
-def _views(lake: Lake, known: Mapping[str, Contract], database: Path) -> dict[str, int]:
-    """Make `core.<domain>__<entity>`: the rows that are valid and believed now; an empty table where the lake has none yet.
+def _views(lake: Lake, known: Mapping[str, Contract], read: Mapping[str, int], database: Path) -> None:
+    """Make `core.<domain>__<entity>` of the versions to read: the rows valid and believed then; an empty table where there is none.
 
-    Returns the version that each table is read at, so that what is computed is of one state, however long it takes.
+    All is read at these versions, so that what is computed is of one state, however long it takes.
     """
     connection = _connection(lake, database)
     try:
         connection.execute("CREATE SCHEMA core")
-        present = set(lake.names())
-        read = {c.name: lake.table(c.name).version for c in known.values() if c.layer == "core" and c.name in present}
         for contract in (c for c in known.values() if c.layer == "core"):
             if contract.name in read:
                 scan = duck.scan(lake.store.uri(contract.path, scheme="s3"), read[contract.name])
@@ -217,7 +226,6 @@ def _views(lake: Lake, known: Mapping[str, Contract], database: Path) -> dict[st
                 connection.register("empty", arrow_schema(contract).empty_table())
                 connection.execute(f"CREATE TABLE {contract.name} AS SELECT * FROM empty")
                 connection.unregister("empty")
-        return read
     finally:
         connection.close()
 
@@ -262,4 +270,4 @@ def _commit(loading: Loading, made: Made) -> MartReport:
         outcome = Outcome()
         row = Account("mart", loading.recorded_at, count, detail=made.detail, started=started).ledger_row(write, mart.name, outcome)
         loading.lake.ledger.append(row)
-    return MartReport(mart.name, count, outcome.loaded, outcome.version, time.monotonic() - started)
+    return MartReport(mart.name, count, outcome.loaded, outcome.version, time.monotonic() - started, made.lineage)

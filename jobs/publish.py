@@ -1,4 +1,4 @@
-"""Publish the lake's current rows as one release, with its map beside it."""
+"""Publish the versions of the core tables that the gates have seen as one release, with its marts and its map."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from jobs import marts
 from jobs.context import Loading
+from jobs.gate import local_folder
 from sanyu.lake.store import LocalStore
 from sanyu.serve.preview import preview
 from sanyu.serve.publish import publish
@@ -15,22 +16,25 @@ from schemas.city import City
 from schemas.source import Source
 
 
-def published(loading: Loading, city: City, sources: Mapping[str, Source]) -> dict[str, Any]:
-    """Bring the marts up to date, publish them with all core tables and draw the map; an unchanged lake gives the release that is there."""
-    built = marts.run(loading)
-    core = [c for c in loading.contracts.values() if c.layer == "core"]
+def published(loading: Loading, city: City, sources: Mapping[str, Source], versions: Mapping[str, int]) -> dict[str, Any]:
+    """Publish core tables at these Delta versions with the marts made of them, and draw the map; the same versions give the same release.
+
+    What is loaded meanwhile is not in the release, neither in the tables nor in the marts.
+    """
+    built = marts.run(loading, versions)
+    core = [loading.contracts[name] for name in versions]
+    made = {mart.table: mart.version for mart in built if mart.version is not None}
     release = publish(
         loading.lake,
-        [*core, *(loading.contracts[mart.table] for mart in built)],
+        [*core, *(loading.contracts[name] for name in made)],
         sources,
-        lineage=marts.lineage(loading.lake),
+        versions={**versions, **made},
+        lineage={mart.table: mart.lineage for mart in built},
         progress=lambda table, done, total: loading.progress(f"publish {done}/{total}: {table}"),
     )
     store = loading.lake.store
     is_local = isinstance(store, LocalStore)
-    page = (
-        Path(store.uri(f"{release.path}/map.html", scheme="path")) if is_local else Path(".sanyu").resolve() / f"{release.release_id}.html"
-    )
+    page = Path(store.uri(f"{release.path}/map.html", scheme="path")) if is_local else local_folder(store) / f"{release.release_id}.html"
     if release.changed or not page.is_file():
         loading.progress("map")
         preview(loading.lake, core, page, release=release, title=f"{city.title} {city.title_zh}")

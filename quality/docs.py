@@ -28,6 +28,7 @@ ROOMS = {
     "D": "source definitions",
     "E": "settings, session, machine",
     "G": "coordinates and grids",
+    "J": "runs",
     "K": "contracts and code lists",
     "L": "the lake",
     "M": "the demo city",

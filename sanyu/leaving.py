@@ -1,11 +1,18 @@
-"""The end of a process that has used Arrow and Delta's native threads."""
+"""The end of a process: when it is asked to stop, and when it has used Arrow and Delta's native threads."""
 
 from __future__ import annotations
 
 import atexit
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
+
+INTERRUPTED = 130
+
+
+def interrupted(signum: int, frame: Any) -> NoReturn:
+    """Handle TERM as Ctrl-C is handled: what is under way is left in order."""
+    raise KeyboardInterrupt
 
 
 def leave(code: int) -> NoReturn:

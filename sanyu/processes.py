@@ -1,4 +1,4 @@
-"""Start and end groups of processes whole, whatever sessions their children make for themselves.
+"""Start and end groups of processes whole, whatever sessions their children make for themselves; name a process; end it with another.
 
 A child keeps its parent's environment, so a tag in it finds every descendant through /proc; a process group does not (Airflow's task
 supervisors and Spark's JVM start groups of their own). Linux only, like the rest of the project.
@@ -6,15 +6,95 @@ supervisors and Spark's JVM start groups of their own). Linux only, like the res
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 TAG = "_SANYU_PROCESS_TAG"
+_GUARD = Path(__file__).with_name("guard.py")
+
+
+@dataclass(frozen=True)
+class ProcessName:
+    """A process as other processes and machines can name it.
+
+    `machine` is the space in which `pid` means something; `started` (ticks since boot) tells a recycled pid from the process.
+    """
+
+    host: str
+    machine: str
+    pid: int
+    started: str | None
+
+    def is_alive(self) -> bool | None:
+        """Tell whether the process lives; None where it is on another machine, which can't be known from here."""
+        if self.machine != machine():
+            return None
+        now = started(self.pid)
+        return now is not None and (self.started is None or now == self.started)
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+
+def this_process() -> ProcessName:
+    """Return the name of this process."""
+    return ProcessName(socket.gethostname(), machine(), os.getpid(), started(os.getpid()))
+
+
+@functools.cache
+def machine() -> str:
+    """Return what tells one space of process ids from another: containers may share a host's name, but not its ids."""
+    try:
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return socket.gethostname()
+
+
+def started(pid: int) -> str | None:
+    """Return a process's start time (Linux: ticks since boot), `?` where the kernel doesn't tell, None if it is gone or a zombie."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return "?"
+    return None if fields[0] == b"Z" else fields[19].decode()
+
+
+def parent(pid: int) -> int:
+    """Return the id of a process's parent; OSError where the process is gone."""
+    return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+
+
+def guard(victim: int | str, owner: int, scratch: Path | None = None, patience_s: float = 10.0) -> subprocess.Popen[bytes]:
+    """Start a small process that ends `victim`, and removes its scratch folder, when `owner` has ended in whatever way.
+
+    The victim is a process id, or `NAME=value` for all that have this in their environment: those that are yet to be started, too. It is
+    asked to end (TERM) and killed after the patience; a guard of one process ends with it. There is no pipe to the owner, which its forked
+    children would keep open, and no signal on the parent's death, which the end of the thread that started the victim would set off.
+    """
+    words = [str(victim), str(owner), str(patience_s), *([str(scratch)] if scratch else [])]
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", str(_GUARD), *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        close_fds=True,
+        cwd="/",
+    )
 
 
 def start(command: Sequence[str], tag: str, environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:

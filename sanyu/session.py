@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sanyu.jars import jar_paths
+from sanyu.processes import guard, parent
 from sanyu.settings import Settings
 from schemas.messages import SanyuError
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 EXTENSIONS = ("io.delta.sql.DeltaSparkSessionExtension", "org.apache.sedona.sql.SedonaSqlExtensions")
 JAVA_MAJOR = 17
+# Set where whatever started spark-submit is to take the application with it when it dies, as a scheduler's task does.
+GUARDED = "_SANYU_GUARDED"
+_JVM_TAG = "_SANYU_JVM_TAG"
 
 _CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 _PROJECT = Path(__file__).resolve().parent.parent
@@ -88,7 +92,7 @@ def submit_arguments(settings: Settings) -> dict[str, Any]:
         "jars": conf.pop("spark.jars"),
         "driver_memory": conf.pop("spark.driver.memory"),
         "conf": conf,
-        "env_vars": {"PYSPARK_PYTHON": sys.executable, "PYTHONPATH": str(_PROJECT), **settings.variables()},
+        "env_vars": {"PYSPARK_PYTHON": sys.executable, "PYTHONPATH": str(_PROJECT), GUARDED: "1", **settings.variables()},
     }
 
 
@@ -111,16 +115,45 @@ def spark_session(settings: Settings | None = None, app_name: str = "sanyu") -> 
     _prepare_environment(chosen)
     if "PYSPARK_GATEWAY_PORT" in os.environ:
         conf.pop("spark.master")  # spark-submit was told
+        guards = [guard(os.getppid(), os.getpid(), scratch)]
+        if GUARDED in os.environ:
+            guards.append(guard(os.getppid(), parent(os.getppid())))
     else:
         conf["spark.driver.extraJavaOptions"] += f" -Djava.io.tmpdir={scratch}"
-        _launch_jvm(conf, scratch / "driver.log")
+        # From before the JVM starts: its launcher waits for it, and an interrupt there leaves a JVM that nobody knows of.
+        guards = [guard(f"{_JVM_TAG}={scratch.name}", os.getpid(), scratch)]
+        os.environ[_JVM_TAG] = scratch.name
+        try:
+            _launch_jvm(conf, scratch / "driver.log")
+        finally:
+            del os.environ[_JVM_TAG]
     builder = SparkSession.builder
     for key, value in conf.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     _give_s3_keys(session, chosen)
-    atexit.register(_end, session, scratch, os.getpid())
+    atexit.register(_end, session, scratch, os.getpid(), guards)
     return session
+
+
+def lost_jvm() -> str | None:
+    """Return why this process' Spark is of no more use (its JVM is gone, its context is stopped); None where it works or never started."""
+    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+    from pyspark import SparkContext
+
+    gateway: Any = SparkContext._gateway
+    if gateway is None:
+        return None
+    process = getattr(gateway, "proc", None)
+    if process is not None and process.poll() is not None:
+        return f"exit code {process.returncode}"
+    try:
+        context = SparkContext._active_spark_context
+        if context is not None and not context._jsc.sc().isStopped():
+            return None
+    except (Py4JError, OSError) as error:
+        return f"no answer: {type(error).__name__}"
+    return "its Spark context is stopped"
 
 
 def java_version(java: str | None = None) -> tuple[int, str]:
@@ -208,9 +241,12 @@ def _give_s3_keys(session: SparkSession, settings: Settings) -> None:
         hadoop.set("fs.s3a.session.token", keys.session_token.get_secret_value())
 
 
-def _end(session: SparkSession, scratch: Path, owner: int) -> None:
-    """Stop the session and remove its scratch data; a forked child must do neither."""
+def _end(session: SparkSession, scratch: Path, owner: int, guards: list[subprocess.Popen[bytes]]) -> None:
+    """Stop the session, remove its scratch data and dismiss the guards; a forked child must do none of it."""
     if os.getpid() != owner:
         return
     session.stop()
     shutil.rmtree(scratch, ignore_errors=True)
+    for one in guards:  # a JVM that shuts down slowly after an orderly end is not to be killed
+        one.kill()
+        one.wait()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError, field_validator
 
 from schemas.messages import SanyuError
-from schemas.model import Frozen
-from schemas.source import Source, load_sources
+from schemas.model import Contract, Frozen
+from schemas.source import Source, load_source
 
 CITY_FILE = "city.toml"
 
@@ -49,11 +52,43 @@ def load_city(folder: Path) -> City:
         raise SanyuError("SY-D002", file=str(path), field=".".join(map(str, first["loc"])), detail=first["msg"]) from error
 
 
-def ordered_sources(folder: Path) -> dict[str, Source]:
-    """Return the city's sources, those that fill the division table first: every other table looks its division up there."""
-    sources = load_sources(folder)
+@dataclass(frozen=True)
+class Sources:
+    """A city's definitions: the usable ones in the order of loading, and by name (the file's stem) what is wrong with the others."""
+
+    usable: dict[str, Source]
+    unusable: dict[str, SanyuError]
+
+
+def read_sources(folder: Path, contracts: Mapping[str, Contract]) -> Sources:
+    """Read all definitions below a folder, each by itself: one that is wrong is among the `unusable` and stops no other.
+
+    SY-D001 (not TOML), SY-D002 (a field, or a contract that there is not, with the nearest name), SY-D003 (a name that is taken). Sources
+    that fill the division table come first: every other table looks its division up there.
+    """
+    found: dict[str, Source] = {}
+    wrong: dict[str, SanyuError] = {}
+    for path in sorted(folder.rglob("*.toml")):
+        if path.name in (CITY_FILE, "sanyu.toml"):
+            continue
+        try:
+            source = load_source(path)
+            _require_contracts(source, path, contracts)
+            if source.name in found:
+                raise SanyuError("SY-D003", file=path.name, name=source.name)
+            found[source.name] = source
+        except SanyuError as error:
+            wrong[path.stem if path.stem not in {*found, *wrong} else path.relative_to(folder).as_posix()] = error
 
     def rank(source: Source) -> tuple[bool, str]:
         return all(i.contract != "core.basemap__division" for i in source.into), source.name
 
-    return {s.name: s for s in sorted(sources.values(), key=rank)}
+    return Sources({s.name: s for s in sorted(found.values(), key=rank)}, wrong)
+
+
+def _require_contracts(source: Source, path: Path, contracts: Mapping[str, Contract]) -> None:
+    for number, into in enumerate(source.into):
+        if into.contract not in contracts:
+            near = difflib.get_close_matches(into.contract, contracts, n=1, cutoff=0.0)
+            detail = f"there is no contract {into.contract!r}; the nearest is {near[0] if near else '-'!r}"
+            raise SanyuError("SY-D002", file=path.name, field=f"into.{number}.contract", detail=detail)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import traceback
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sanyu.lake.ledger import LedgerRow
+from schemas.messages import SanyuError
 from schemas.source import Source
+
+ERROR_CHARS, TRACE_CHARS = 500, 6000
 
 
 @dataclass(frozen=True)
@@ -66,20 +70,21 @@ class SourceReport:
     drift: tuple[str, ...] = ()
     is_new: bool = True
     error: str | None = None
+    trace: str | None = None  # of an error that is no message for users
 
     @property
     def is_ok(self) -> bool:
         return self.error is None and all(t.status not in ("failed", "held") for t in self.targets)
 
     @staticmethod
-    def failed(source: Source, error: str, seconds: float) -> SourceReport:
+    def failed(source: Source, error: BaseException, seconds: float) -> SourceReport:
         """Return the report of a source of which nothing could be loaded."""
-        return SourceReport(source.name, "", 0, (), 0, 0, (), seconds, error=error)
+        if isinstance(error, SanyuError):
+            return SourceReport(source.name, "", 0, (), 0, 0, (), seconds, error=str(error))
+        said = str(error).strip().splitlines()
+        text = f"{type(error).__name__}: {said[0][:ERROR_CHARS]}" if said else type(error).__name__
+        trace = "".join(traceback.format_exception(error))[-TRACE_CHARS:]
+        return SourceReport(source.name, "", 0, (), 0, 0, (), seconds, error=text, trace=trace)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-
-def report_key(run_id: str) -> str:
-    """Return where a lake keeps the report of a run; scheduler's run ids hold characters that no file name should."""
-    return f"runs/{''.join(c if c.isalnum() or c in '-_.+' else '_' for c in run_id)}.json"

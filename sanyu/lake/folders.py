@@ -34,7 +34,7 @@ FOLDERS = (
     Folder("mining", "what an incremental analysis keeps for its next run", "mine"),
     Folder("chain", "pages of mining chains", "mine", ("reader",)),
     Folder("index", "address index by state of the gazetteer", "address build", ("reader",)),
-    Folder("runs", "reports and progress of runs", "load", ("reader",)),
+    Folder("runs", "one record per run, and which changes of tables have been announced", "load, gate, publish", ("reader",)),
     Folder("_lease", "one lease per table and per source, with its fencing token", "every writer"),
     Folder("_sums", "SHA-256 of each table's files, by commit (lakes in a folder)", "every writer"),
     Folder("_damaged", "commit files that a power cut left empty or torn, set aside", "every writer"),

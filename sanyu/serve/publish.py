@@ -1,4 +1,4 @@
-"""Publish the lake's current rows as one release, all or nothing.
+"""Publish rows of the lake as one release, all or nothing: the current ones, of versions that the caller may pin.
 
 Everything is written below `release/<id>/`, the manifest last; then `release/current.json` is switched by one put. What a crash leaves
 behind has no manifest, is never read, and is removed by the next publication. The id follows from the table versions, the contract
@@ -71,6 +71,7 @@ def publish(
     contracts: Iterable[Contract],
     sources: Mapping[str, Source],
     *,
+    versions: Mapping[str, int] = MappingProxyType({}),
     lineage: Mapping[str, Lineage] = MappingProxyType({}),
     edition: SecurityLabel = SecurityLabel.PUBLIC,
     release_id: str | None = None,
@@ -78,11 +79,13 @@ def publish(
 ) -> Release:
     """Publish the current rows of the contracts' tables up to the edition's label; `changed` is false where that release was there already.
 
+    `versions` are the Delta versions to read by table, such as the gates have seen; a table that isn't named is read as it stands now.
     `lineage` tells of each derived table what it was made from: its terms are those of the sources behind it. A table that isn't in the
     lake yet, and one whose contract or whose inputs are more secret than the edition, is left out. Raises SY-P001 (no table),
-    SY-P002 (rows lost on the way), SY-P003 (a source without terms), SY-P006 and SY-P007 (release id), SY-L002 (another publication runs).
+    SY-P002 (rows lost on the way), SY-P003 (a source without terms), SY-P006 and SY-P007 (release id), SY-L002 (another publication runs),
+    SY-L010 (no such version).
     """
-    inputs = plan(lake, contracts, edition, lineage)
+    inputs = plan(lake, contracts, edition, lineage, versions)
     rights = {i.contract.name: _rights(i, sources) for i in inputs}
     digest = _digest(inputs, edition, rights)
     newest = datetime.fromtimestamp(max(i.committed_at for i in inputs) / 1000, UTC)
@@ -121,8 +124,14 @@ def publish(
     return made
 
 
-def plan(lake: Lake, contracts: Iterable[Contract], edition: SecurityLabel, lineage: Mapping[str, Lineage]) -> list[Input]:
-    """Return what a release would hold now, by table name; SY-P001 where that is nothing."""
+def plan(
+    lake: Lake,
+    contracts: Iterable[Contract],
+    edition: SecurityLabel,
+    lineage: Mapping[str, Lineage],
+    versions: Mapping[str, int] = MappingProxyType({}),
+) -> list[Input]:
+    """Return what a release would hold, by table name; SY-P001 where that is nothing."""
     wanted = sorted(contracts, key=lambda c: c.name)
     there = set(lake.names())
     allowed = _allowed(edition)
@@ -130,12 +139,12 @@ def plan(lake: Lake, contracts: Iterable[Contract], edition: SecurityLabel, line
     open_to = [c for c in wanted if c.name in there and c.security_label.value in allowed and c.name not in inner]
     if not open_to:
         raise SanyuError("SY-P001", lake=lake.url, tables=", ".join(c.name for c in wanted) or "-")
-    return [_input(lake, c, edition, lineage.get(c.name)) for c in open_to]
+    return [_input(lake, c, edition, lineage.get(c.name), versions.get(c.name)) for c in open_to]
 
 
-def _input(lake: Lake, contract: Contract, edition: SecurityLabel, lineage: Lineage | None) -> Input:
+def _input(lake: Lake, contract: Contract, edition: SecurityLabel, lineage: Lineage | None, pinned: int | None) -> Input:
     table = lake.table(contract.name)
-    version = table.version
+    version = table.version if pinned is None else pinned
     counts = table.to_duckdb(["source_name", "security_label", "valid_from_at"], version=version).aggregate(
         "source_name, security_label, count(*) AS n, min(valid_from_at) AS since", "source_name, security_label"
     )

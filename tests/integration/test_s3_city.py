@@ -37,8 +37,9 @@ loading = context.loading(lambda text: None)
 sources = list(context.sources.values())
 first = [r.as_dict() for r in load_all(loading, sources)]
 again = [r.as_dict() for r in load_all(context.loading(lambda text: None), sources)]
-gates = [(g.table, g.failed) for g in gate_all(loading, ())]
-release = published(loading, context.city, context.sources)
+seen = gate_all(loading, ())
+gates = [(g.table, g.failed) for g in seen]
+release = published(loading, context.city, context.sources, {g.table: g.version for g in seen})
 print(json.dumps({"first": first, "again": again, "gates": gates, "release": release}, default=str))
 """
 CITY = 'name = "c"\ntitle = "City"\ntitle_zh = "城"\nextent = [119.0, 29.0, 121.0, 31.0]\nmetric_crs = "EPSG:4549"\n'

@@ -15,6 +15,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from jobs import marts
 from jobs.context import Loading
+from jobs.gate import core_tables
 from jobs.publish import published
 from quality.arrow import arrow_schema
 from sanyu.lake import Lake
@@ -79,6 +80,11 @@ def loading(tmp_path: Path, settings: Settings, spark: SparkSession) -> Loading:
     return Loading(lake, contracts(), tmp_path, "run-1", "2026-02-01T00:00:00+00:00", lambda: spark)
 
 
+def versions(loading: Loading) -> dict[str, int]:
+    """Return the core tables as they stand."""
+    return {name: loading.lake.table(name).version for name in core_tables(loading)}
+
+
 def released(loading: Loading) -> Release:
     found = current(loading.lake)
     assert found is not None
@@ -93,7 +99,7 @@ def record(loading: Loading, name: str) -> dict[str, Any]:
 
 
 def test_a_mart_is_released_and_read_back_under_the_terms_of_the_sources_behind_it(loading: Loading) -> None:
-    said = published(loading, CITY, SOURCES)
+    said = published(loading, CITY, SOURCES, versions(loading))
     assert [(m["table"], m["rows"], m["written"]) for m in said["marts"]] == [(PROFILE, 3, 3)], "a mart without a row has no table"
     release = released(loading)
     mart = release.table(PROFILE)
@@ -117,16 +123,16 @@ def test_a_mart_is_released_and_read_back_under_the_terms_of_the_sources_behind_
 
 
 def test_nothing_is_computed_again_until_an_input_changes(loading: Loading, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = published(loading, CITY, SOURCES)
+    first = published(loading, CITY, SOURCES, versions(loading))
     with monkeypatch.context() as patched:
         patched.setattr("jobs.marts.computed", lambda *a: pytest.fail("dbt was started"))
-        again = published(loading, CITY, SOURCES)
+        again = published(loading, CITY, SOURCES, versions(loading))
     assert (again["release_id"], again["state"]) == (first["release_id"], "nothing changed")
     assert [(m["table"], m["rows"], m["written"]) for m in again["marts"]] == [(PROFILE, 3, 0)]
 
     put(loading.lake, BUILDING, "survey", [{"division_code": CODES[2], "class_code": "residential", "geom": house} for house in HOUSES])
     later = Loading(loading.lake, contracts(), loading.data_root, "run-2", "2026-02-02T00:00:00+00:00", loading.spark)
-    (same,) = published(later, CITY, SOURCES)["marts"]
+    (same,) = published(later, CITY, SOURCES, versions(later))["marts"]
     assert same["written"] == 0, "the figures are as they were"
     assert released(loading).table(PROFILE).sources == ("survey",), "but nobody's rows of before are behind them"
     assert record(loading, f"stac/{PROFILE}/collection.json")["license"] == "CC0-1.0"
@@ -135,7 +141,27 @@ def test_nothing_is_computed_again_until_an_input_changes(loading: Loading, monk
 def test_a_mart_made_from_a_row_above_the_edition_stays_in_the_lake(loading: Loading) -> None:
     inner = {"division_code": CODES[2], "class_code": "residential", "geom": HOUSES[0], "security_label": "internal"}
     put(loading.lake, BUILDING, "osm", [inner, inner | {"security_label": "public"}])
-    published(loading, CITY, SOURCES)
+    published(loading, CITY, SOURCES, versions(loading))
     assert {t.name: (t.rows, t.withheld) for t in released(loading).tables} == {BUILDING: (1, 1), DIVISION: (3, 0)}
     assert loading.lake.table(PROFILE).count() == 3
-    assert marts.lineage(loading.lake)[PROFILE].label.value == "internal"
+    (mart,) = marts.run(loading)
+    assert (mart.table, mart.lineage.label.value) == (PROFILE, "internal")
+
+
+def test_what_is_loaded_after_the_gates_is_neither_in_the_tables_nor_in_the_marts(loading: Loading) -> None:
+    seen = versions(loading)
+    more = [{"division_code": CODES[2], "class_code": "residential", "geom": house} for house in (*HOUSES, HOUSES[0])]
+    put(loading.lake, BUILDING, "osm", more)
+    assert loading.lake.table(BUILDING).count() == len(HOUSES) + 1
+    published(loading, CITY, SOURCES, seen)
+    first = released(loading)
+    assert {t.name: (t.rows, t.delta_version) for t in first.tables if t.name != PROFILE} == {
+        BUILDING: (len(HOUSES), seen[BUILDING]),
+        DIVISION: (3, seen[DIVISION]),
+    }
+    frame = gpd.read_parquet(loading.lake.store.uri(first.table(PROFILE).path, scheme="path"))
+    assert set(frame["building_count"]) == {len(HOUSES)}, "the mart is of the versions that the gates have seen"
+    assert {o.table: o.delta_version for o in (first.table(PROFILE).lineage or pytest.fail("no lineage")).inputs} == seen
+    later = Loading(loading.lake, contracts(), loading.data_root, "run-2", "2026-02-02T00:00:00+00:00", loading.spark)
+    published(later, CITY, SOURCES, versions(later))
+    assert released(loading).table(BUILDING).rows == len(HOUSES) + 1

@@ -14,7 +14,7 @@ import pytest
 import shapely
 
 from demo.city import Truth, divisions, edits, generate, naming, plan, society, world
-from schemas.city import load_city, ordered_sources
+from schemas.city import load_city, read_sources
 from schemas.messages import SanyuError
 from schemas.registry import contracts
 from transforms.space import coords
@@ -200,7 +200,7 @@ def test_truth_names_keys_of_both_editions(second: Truth) -> None:
 
 def test_sources_fill_known_columns_of_their_contracts(first: Truth) -> None:
     known = contracts()
-    sources = ordered_sources(SOURCES)
+    sources = read_sources(SOURCES, known).usable
     assert set(sources) == set(first.tables["counts"]["source"])
     for source in sources.values():
         for into in source.into:

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from jobs.gate import DOCS
-from jobs.loading.report import report_key
 from jobs.mining.since import kept_key
 from sanyu.address import lakeindex
-from sanyu.lake import folders, lease
+from sanyu.lake import folders, lease, runs
 from sanyu.lake.read import LAYERS
 from sanyu.landing.parsed import PARSED
 from sanyu.serve.release import ROOT as RELEASE
@@ -37,7 +36,7 @@ def test_terraform_is_given_the_folders() -> None:
 
 
 def test_every_key_that_code_writes_lies_in_a_folder_that_is_declared() -> None:
-    keys = [DOCS, report_key("r"), kept_key("a", "b"), lakeindex.ROOT, lease.FOLDER, PARSED, RELEASE, *LAYERS]
+    keys = [DOCS, runs.FOLDER, kept_key("a", "b"), lakeindex.ROOT, lease.FOLDER, PARSED, RELEASE, *LAYERS]
     keys += [contract.path for contract in contracts().values()]
     assert {key.split("/")[0] for key in keys} <= set(folders.names())
 
