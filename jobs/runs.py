@@ -14,6 +14,7 @@ from jobs.gate import TableGate, core_tables, docs_folder, gate_all
 from jobs.loading.report import SourceReport, TargetReport
 from jobs.loading.run import Listener, load_all
 from jobs.publish import published
+from sanyu import crash
 from sanyu.lake.runs import Gate, Item, Run, Runs, State
 from sanyu.landing.landing import Landed
 from schemas.messages import SanyuError
@@ -106,6 +107,7 @@ class _Work:
         todo = [source for name, source in self.context.sources.items() if name in left]
         listener = Listener(self._landed, self._reported)
         found.reports = load_all(self.loading, todo, all_new=all_new and self.number == 1, listener=listener)
+        crash.point("run.loaded")
 
     def _landed(self, source: Source, landed: Landed) -> None:
         self.runs.reach(self.run_id, "landed", lambda item: item.source == source.name, self.number, batch_id=landed.batch_id)
@@ -131,10 +133,9 @@ class _Work:
             version = target.version
             names = ("rows_in", "loaded", "unchanged", "quarantined", "duplicate", "closed")
             figures = {name: getattr(target, name) for name in names}
-        if target is not None and target.status == "failed":
-            error = (
-                f"{target.quarantined:,} of {target.rows_in:,} rows were rejected, more than the contract allows; the table is as it was"
-            )
+        if target is not None and target.status in ("failed", "held"):
+            rejected = f"{target.quarantined:,} of {target.rows_in:,} rows were rejected, more than the contract allows"
+            error = target.why or f"{rejected}; the table is as it was"
             self.runs.fail(self.run_id, which, error, self.number, figures=figures)
         else:
             self.runs.reach(self.run_id, "loaded", which, self.number, version=version, figures=figures)
@@ -156,6 +157,7 @@ class _Work:
         if todo:
             found.gates = gate_all(self.loading, todo, self._gated)
         open_gates = {name: gate.version for name, gate in self.runs.read(self.run_id).gates.items() if not gate.failed}
+        crash.point("run.gated")
         self._reach("gated", open_gates)
 
     def _gated(self, gate: TableGate) -> None:

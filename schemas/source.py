@@ -157,19 +157,6 @@ def load_source(path: Path) -> Source:
         raise SanyuError("SY-D002", file=path.name, field=where, detail=first["msg"] + hint) from error
 
 
-def load_sources(folder: Path) -> dict[str, Source]:
-    """Read all definitions below a folder, sorted by name; SY-D003 when two bear one name."""
-    found: dict[str, Source] = {}
-    for path in sorted(folder.rglob("*.toml")):
-        if path.name in ("city.toml", "sanyu.toml"):
-            continue
-        source = load_source(path)
-        if source.name in found:
-            raise SanyuError("SY-D003", file=path.name, name=source.name)
-        found[source.name] = source
-    return found
-
-
 def _field(loc: tuple[int | str, ...]) -> str:
     """Return the place of an error as it is in the file: pydantic puts the kind of the section `[read]` in between."""
     return ".".join(str(part) for number, part in enumerate(loc) if not (number == 1 and loc[0] == "read" and part in kinds()))

@@ -12,7 +12,6 @@ until it goes on or dies, and a record that stands there beside a free lock is n
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import os
 import re
@@ -28,6 +27,8 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from sanyu.lake.store import Blob, Store, flocked
+from sanyu.processes import machine
+from sanyu.processes import started as started_at
 from schemas.messages import SanyuError
 
 FOLDER = "_lease"
@@ -129,7 +130,7 @@ class _Watch:
         if blob.etag != self._etag:
             self.alive = self._etag is not None
             self._etag, self._since_s = blob.etag, now_s
-        if record is not None and record.machine == _machine():
+        if record is not None and record.machine == machine():
             if _is_gone(record):
                 return True
             self.alive = True
@@ -169,7 +170,7 @@ def lease(
 
 def is_abandoned(record: Record) -> bool:
     """Tell whether a lease was not given back by a process of this machine that is gone; the next one to ask takes it over."""
-    return not record.released and record.machine == _machine() and _is_gone(record)
+    return not record.released and record.machine == machine() and _is_gone(record)
 
 
 def holder(store: Store, table: str) -> Record | None:
@@ -218,9 +219,9 @@ def _claim(table: str, owner: str, ttl_s: float, token: int) -> Record:
         table=table,
         owner=owner,
         host=socket.gethostname(),
-        machine=_machine(),
+        machine=machine(),
         pid=os.getpid(),
-        started=_started(os.getpid()),
+        started=started_at(os.getpid()),
         claim=uuid.uuid4().hex,
         since_at=time.time(),
         ttl_s=ttl_s,
@@ -235,32 +236,8 @@ def _last_token(blob: Blob | None) -> int:
 
 def _is_gone(record: Record) -> bool:
     """Tell whether the process of a record of this machine no longer runs."""
-    started = _started(record.pid)
+    started = started_at(record.pid)
     return started is None or (record.started is not None and started != record.started)
-
-
-@functools.cache
-def _machine() -> str:
-    """Return what tells one space of process ids from another: containers may share a host's name, but not its ids."""
-    try:
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return socket.gethostname()
-
-
-def _started(pid: int) -> str | None:
-    """Return a process's start time (Linux: ticks since boot), `?` where the kernel doesn't tell, None if it is gone."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
-        return "?"
-    return None if fields[0] == b"Z" else fields[19].decode()
 
 
 def _wait_or_refuse(found: Record | None, table: str, owner: str, deadline: float, poll_s: float) -> None:

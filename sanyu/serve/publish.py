@@ -8,6 +8,7 @@ versions and the sources' terms, so an unchanged lake publishes nothing.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import re
@@ -23,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sanyu import crash
 from sanyu.lake import Lake
 from sanyu.lake.lease import lease
 from sanyu.lake.records import recall
@@ -30,7 +32,7 @@ from sanyu.lake.store import open_store
 from sanyu.serve.catalog import records
 from sanyu.serve.delta_log import file_statistics, write_log
 from sanyu.serve.geoparquet import Part, write_part
-from sanyu.serve.release import POINTER, ROOT, Lineage, PublishedTable, Release, Right, make_current, release, releases
+from sanyu.serve.release import POINTER, ROOT, Lineage, PublishedTable, Release, Right, make_current, release, releases, verify
 from schemas.messages import SanyuError
 from schemas.model import Contract, SecurityLabel
 from schemas.source import Source
@@ -91,7 +93,7 @@ def publish(
     newest = datetime.fromtimestamp(max(i.committed_at for i in inputs) / 1000, UTC)
     chosen_id = _checked_id(release_id) if release_id else f"{newest:%Y%m%dT%H%M%SZ}-{digest[:12]}"
     with lease(lake.store, ROOT, f"publish {chosen_id}") as held:
-        found = _published(lake, chosen_id)
+        chosen_id, found = _standing(lake, chosen_id)
         if found is not None:
             if found.digest != digest:
                 raise SanyuError("SY-P006", release_id=chosen_id)
@@ -118,7 +120,9 @@ def publish(
         made = made.model_copy(update={"records": tuple(_write_records(lake, made, {i.contract.name: i.contract for i in inputs}))})
         held.check()
         lake.store.put(f"{made.path}/manifest.json", made.manifest())
+        crash.point("publish.staged")
         make_current(lake, made)
+        crash.point("publish.named")
     if progress:
         progress(chosen_id, len(inputs), len(inputs))
     return made
@@ -200,6 +204,19 @@ def _checked_id(value: str) -> str:
     if not RELEASE_ID.match(value):
         raise SanyuError("SY-P007", value=value)
     return value
+
+
+def _standing(lake: Lake, release_id: str) -> tuple[str, Release | None]:
+    """Return the release of an id that is there and whole; where its files are damaged, the one made in its place (`…-r2`) or the id for it.
+
+    A damaged release is not mended where it lies, because somebody may be reading it.
+    """
+    for turn in itertools.count(1):
+        name = release_id if turn == 1 else f"{release_id}-r{turn}"
+        found = _published(lake, name)
+        if found is None or not verify(lake, found):
+            return name, found
+    raise AssertionError("a count has no end")
 
 
 def _published(lake: Lake, release_id: str) -> Release | None:

@@ -9,7 +9,7 @@ import pytest
 
 from schemas.kinds import Database, Files, kinds
 from schemas.messages import SanyuError
-from schemas.source import Source, load_source, load_sources
+from schemas.source import Source, load_source
 
 URL = "jdbc:postgresql://127.0.0.1:5432/city"
 
@@ -159,8 +159,8 @@ FORMER = {
 @pytest.mark.parametrize("name", FORMER)
 def test_batches_of_version_0_1_are_recognised(name: str) -> None:
     city, source_name = name.split("/")
-    sources = load_sources(Path(__file__).resolve().parents[3] / "sources" / city)
-    assert sources[source_name].former_fingerprint == FORMER[name]
+    path = Path(__file__).resolve().parents[3] / "sources" / city / f"{source_name}.toml"
+    assert load_source(path).former_fingerprint == FORMER[name]
 
 
 def test_kinds_are_told_apart_also_without_a_word_for_them() -> None:
