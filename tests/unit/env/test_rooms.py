@@ -35,12 +35,8 @@ def test_its_arrows_lead_from_each_layer_to_the_next() -> None:
         for above, below in itertools.pairwise(groups):
             for room in above:
                 arrows.setdefault(room, set()).update(below)
-    found = layers()
-    want = {
-        room.replace(".", "_"): {r.replace(".", "_") for r in below}
-        for above, below in zip(found, found[1:], strict=False)
-        for room in above
-    }
+    found = [{room.replace(".", "_") for room in layer} for layer in layers()]
+    want = {room: below for above, below in itertools.pairwise(found) for room in above}
     assert arrows == want
 
 
