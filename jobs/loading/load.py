@@ -84,7 +84,7 @@ def release(loading: Loading, source: Source, table: str, batch_id: str, rows: l
     """Load quarantined rows `(file, row number)` of a batch again with one check waived, and return how many came in."""
     from jobs.loading.frames import only_rows, screen, table_rows
 
-    found = landed_batch(loading.lake.store, source, batch_id)
+    found = landed_batch(loading.lake.store, source.name, batch_id)
     into = next(i for i in source.into if i.contract == table)
     contract = loading.contracts[table]
     load = _Load(loading, source, found, 1)

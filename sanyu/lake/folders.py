@@ -35,6 +35,7 @@ FOLDERS = (
     Folder("chain", "pages of mining chains", "mine", ("reader",)),
     Folder("index", "address index by state of the gazetteer", "address build", ("reader",)),
     Folder("runs", "reports and progress of runs", "load", ("reader",)),
+    Folder("_damaged", "damaged parts of tables' logs that a repair has set aside", "repair"),
     Folder("_lease", "one lease per table, with its fencing token", "every writer"),
 )
 

@@ -120,14 +120,14 @@ def _land_files(
             raise
 
 
-def landed_batch(store: Store, source: Source, batch_id: str) -> Landed:
+def landed_batch(store: Store, source_name: str, batch_id: str) -> Landed:
     """Return a batch that landed before, from its manifest; raises SanyuError SY-L036 where there is none, SY-L060 where it is damaged."""
-    folder = f"landing/{source.name}/{batch_id}"
-    edition_at = record(store, f"{folder}/manifest.json", lambda manifest: str(manifest["edition_at"]), f"sanyu run {source.name}")
+    folder = f"landing/{source_name}/{batch_id}"
+    edition_at = record(store, f"{folder}/manifest.json", lambda manifest: str(manifest["edition_at"]), f"sanyu run {source_name}")
     files = complete(store, folder)
     if files is None or edition_at is None:
-        raise SanyuError("SY-L036", source=source.name, batch=batch_id)
-    return Landed(source.name, batch_id, edition_at, tuple(files), False, (), store.uri)
+        raise SanyuError("SY-L036", source=source_name, batch=batch_id)
+    return Landed(source_name, batch_id, edition_at, tuple(files), False, (), store.uri)
 
 
 def _landed(store: Store, folder: str, file: Incoming, source_name: str, read: Files, progress: Progress) -> LandedFile:

@@ -261,7 +261,7 @@ def test_a_batch_with_a_damaged_manifest_lands_again_as_the_same_batch(store: Lo
     kept = store.get(key)
     store.put(key, damage)
     with pytest.raises(SanyuError, match=rf"SY-L060: .*{key} is damaged: .*sanyu run places"):
-        landing.landed_batch(store, source(), first.batch_id)
+        landing.landed_batch(store, source().name, first.batch_id)
     again = land(store, source(), data, contract())
     assert (again.batch_id, again.is_new) == (first.batch_id, True)
     assert store.get(key) == kept
