@@ -31,7 +31,7 @@ from schemas.messages import SanyuError, render
 from schemas.model import Contract
 from schemas.source import Source
 
-__all__ = ["Fingerprint", "Landed", "fingerprint", "land", "landed_batch", "read_options"]
+__all__ = ["Fingerprint", "Landed", "fingerprint", "land", "landed_batch", "landed_source", "read_options"]
 
 _CHUNK = 1 << 20
 _WORKERS = min(2, os.cpu_count() or 1)  # each parser may take gigabytes
@@ -128,6 +128,15 @@ def landed_batch(store: Store, source_name: str, batch_id: str) -> Landed:
     if files is None or edition_at is None:
         raise SanyuError("SY-L036", source=source_name, batch=batch_id)
     return Landed(source_name, batch_id, edition_at, tuple(files), False, (), store.uri)
+
+
+def landed_source(store: Store, source_name: str, batch_id: str) -> Source | None:
+    """Return the definition that a batch was landed with, None where its manifest has none that holds today."""
+    try:
+        kept = json.loads(store.get(f"landing/{source_name}/{batch_id}/manifest.json") or b"{}").get("definition")
+        return None if kept is None else Source.model_validate(kept)
+    except ValueError:  # pydantic's is one, too
+        return None
 
 
 def _landed(store: Store, folder: str, file: Incoming, source_name: str, read: Files, progress: Progress) -> LandedFile:
