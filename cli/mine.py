@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import loads
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +28,7 @@ def mine(
     tool: Annotated[str | None, typer.Argument(help="Name of the tool; without it, list them.")] = None,
     table: Annotated[str | None, typer.Argument(help="Table of the lake.")] = None,
     where: Annotated[str | None, typer.Option(help="Condition on the rows, in DuckDB's SQL.")] = None,
-    picture: Annotated[Path | None, typer.Option(help="Draw the result to this file (PNG, SVG or PDF).")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw the result to this file (PNG, SVG, PDF; a density also GeoTIFF).")] = None,
     json: Json = False,
 ) -> None:
     """Mine a table: sanyu mine local_g core.basemap__building --value height_m --k 8; the tool's parameters are options of their names."""
@@ -64,7 +65,10 @@ def mine(
 
 
 def _draw(context: Context, report: Any, picture: Path) -> None:
-    """Draw the rows of a run's result to a file."""
+    """Draw the rows of a run's result to a file; the grid of a kernel density as a cloud-optimised GeoTIFF if the file's name says so."""
+    if picture.suffix.lower() in (".tif", ".tiff") and report.result_table == "mart.mining__density":
+        _write_grid(context, report, picture)
+        return
     from transforms.fonts import readable
     from transforms.mining.pictures.plot import plot
     from transforms.mining.shelf.tool import find_tool
@@ -74,6 +78,18 @@ def _draw(context: Context, report: Any, picture: Path) -> None:
     english = f"{tool.title}: {report.table}"
     title = readable(show.say(english, f"{tool.title_zh}：{report.table}"), english)
     plot(rows, title=title).savefig(picture, dpi=150, metadata={})
+
+
+def _write_grid(context: Context, report: Any, path: Path) -> None:
+    """Write the grid of a run of `kde`, newest first; what it was on stands with the run."""
+    from sanyu.serve.density import write_cog
+    from transforms.mining.density.kde import grid_of
+
+    where = f"result_source = '{report.source_name}'"
+    run = context.lake.table("mart.mining__run").to_arrow(["metrics", "recorded_at"], where=where).sort_by("recorded_at")
+    metrics = loads(run["metrics"][-1].as_py())
+    rows = context.lake.table(report.result_table).to_arrow(where=f"source_name = '{report.source_name}'")
+    write_cog(grid_of(rows, metrics["cell_m"]), path, metrics["crs"])
 
 
 @chains.command("list")

@@ -43,8 +43,6 @@ class Context:
     """One invocation: options of the command line over the settings, opened as far as a command needs."""
 
     options: dict[str, Any] = field(default_factory=dict)
-    as_json: bool = False
-    is_quiet: bool = False
 
     @cached_property
     def settings(self) -> Settings:

@@ -15,7 +15,6 @@ def table_properties(contract: Contract) -> dict[str, str]:
     names = {f.name for f in fields_of(contract)}
     is_stamped = contract.layer != "raw"
     indexed = [n for n in (STATISTICS if is_stamped else RAW_STATISTICS) if n in names]
-    retention = {} if contract.retention_days is None else {"sanyu.retention_days": str(contract.retention_days)}
     return {
         "delta.dataSkippingStatsColumns": ",".join(indexed),
         "delta.enableChangeDataFeed": str(is_stamped).lower(),
@@ -26,7 +25,6 @@ def table_properties(contract: Contract) -> dict[str, str]:
         "sanyu.contract_version": str(contract.version),
         "sanyu.owner": contract.owner,
         "sanyu.security_label": contract.security_label.value,
-        **retention,
     }
 
 

@@ -92,7 +92,6 @@ def table_page(contract: Contract) -> str:
         ("Valid from", f"`{contract.time.valid_from}`, else the batch's edition" if contract.time.valid_from else "the batch's edition"),
         ("Owner, label", f"{contract.owner}, {contract.security_label.value}"),
         ("Rejected rows", f"warns from {contract.thresholds.warn:.0%}, fails from {contract.thresholds.fail:.0%} of a batch"),
-        ("Kept for", "ever" if contract.retention_days is None else f"{contract.retention_days} days"),
         ("Based on", contract.source_note),
         ("Version", str(contract.version)),
     ]

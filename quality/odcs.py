@@ -63,8 +63,6 @@ def odcs(contract: Contract) -> dict[str, Any]:
             {"property": "failShare", "value": contract.thresholds.fail},
         ],
     }
-    if contract.retention_days is not None:
-        document["slaProperties"] = [{"property": "retention", "value": contract.retention_days, "unit": "d"}]
     return document
 
 

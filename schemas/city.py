@@ -15,6 +15,9 @@ from schemas.model import Contract, Frozen
 from schemas.source import Source, load_source
 
 CITY_FILE = "city.toml"
+_FORMER = frozenset(
+    {"metric_crs", "time_zone", "country", "note"}
+)  # fields of version 0.1 that nothing read; files that have them stay valid
 
 
 class City(Frozen):
@@ -24,10 +27,6 @@ class City(Frozen):
     title: str
     title_zh: str
     extent: tuple[float, float, float, float]
-    metric_crs: str
-    time_zone: str = "+08:00"
-    country: str = "CN"
-    note: str = ""
 
     @field_validator("extent")
     @classmethod
@@ -44,7 +43,8 @@ def load_city(folder: Path) -> City:
     if not path.is_file():
         raise SanyuError("SY-D004", folder=str(folder))
     try:
-        return City.model_validate(tomllib.loads(path.read_text("utf-8")))
+        given = tomllib.loads(path.read_text("utf-8"))
+        return City.model_validate({key: value for key, value in given.items() if key not in _FORMER})
     except tomllib.TOMLDecodeError as error:
         raise SanyuError("SY-D001", file=str(path), detail=str(error)) from error
     except ValidationError as error:

@@ -196,7 +196,6 @@ class Contract(Frozen):
     thresholds: Thresholds = Thresholds()
     security_label: SecurityLabel = SecurityLabel.PUBLIC
     owner: str = "data-centre"
-    retention_days: int | None = None
     source_note: str = ""
 
     @model_validator(mode="after")

@@ -207,7 +207,7 @@ def _checked_id(value: str) -> str:
 
 
 def _standing(lake: Lake, release_id: str) -> tuple[str, Release | None]:
-    """Return the release of an id that is there and whole; where its files are damaged, the one made in its place (`…-r2`) or the id for it.
+    """Return the release of an id that is there and whole; where files are damaged, the one made in its place (`…-r2`) or its id.
 
     A damaged release is not mended where it lies, because somebody may be reading it.
     """

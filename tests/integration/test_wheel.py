@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("cli", "jobs", "quality", "sanyu", "schemas", "transforms", "demo", "chains", "dags", "sources")
-FILES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "requirements.lock")
+FILES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "requirements.lock")
 
 
 class Installed:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 DIVISION, BUILDING = "core.basemap__division", "core.basemap__building"
 PROFILE = "mart.basemap__division_profile"
-CITY = City(name="c", title="City", title_zh="城", extent=(119.0, 29.0, 121.0, 31.0), metric_crs="EPSG:4549")
+CITY = City(name="c", title="City", title_zh="城", extent=(119.0, 29.0, 121.0, 31.0))
 THEN = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 HOUSES = [shapely.box(120.1 + n / 100, 30.1, 120.101 + n / 100, 30.101) for n in range(3)]
 CODES = ("330000000000", "330100000000", "330106000000")

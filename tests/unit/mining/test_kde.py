@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import rasterio
 from scipy.stats import gaussian_kde
@@ -13,7 +14,7 @@ from sklearn.neighbors import KernelDensity
 
 from sanyu.serve.density import write_cog
 from schemas.messages import SanyuError
-from transforms.mining.density.kde import KERNELS, bandwidth, density, kde
+from transforms.mining.density.kde import KERNELS, bandwidth, density, grid_of, kde
 
 
 @pytest.fixture
@@ -59,6 +60,16 @@ def test_the_table_and_the_file_hold_the_same_grid(frame: pd.DataFrame, tmp_path
         line, column = int((written.transform.f - top["y_m"]) // 20), int((top["x_m"] - written.transform.c) // 20)
         assert written.read(1)[line, column] == pytest.approx(top["density_km2"], rel=1e-6)
         assert written.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+
+
+def test_the_grid_comes_back_from_its_table(frame: pd.DataFrame) -> None:
+    grid = density(frame, cell_m=20.0, bandwidth_m=60.0)
+    again = grid_of(pa.Table.from_pandas(kde(frame, cell_m=20.0, bandwidth_m=60.0)), 20.0)
+    assert (again.west_m, again.south_m) == (pytest.approx(grid.west_m), pytest.approx(grid.south_m))
+    lines, columns = again.values.shape
+    assert np.allclose(again.values, grid.values[:lines, :columns], rtol=1e-12)
+    assert not grid.values[lines:].any()
+    assert not grid.values[:, columns:].any()
 
 
 def test_the_order_of_rows_changes_no_bit(frame: pd.DataFrame) -> None:

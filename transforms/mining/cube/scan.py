@@ -46,11 +46,6 @@ class Cluster:
     llr: float
     p: float
 
-    @property
-    def relative_risk(self) -> float:
-        """Return cases found over expected."""
-        return self.found / self.expected
-
 
 @dataclass(frozen=True)
 class ScanRule:

@@ -14,7 +14,7 @@ from numba import njit
 from schemas.messages import SanyuError
 from transforms.mining.density.distribution import Floats, Window, window_of
 from transforms.mining.ground import sums
-from transforms.mining.ground.metres import points
+from transforms.mining.ground.metres import metric_crs_of, points
 from transforms.mining.ground.row_time import reach
 from transforms.mining.shelf.frames import Way, floats, like, note
 from transforms.mining.shelf.tool import tool
@@ -47,6 +47,17 @@ class Density:
         image = axes.imshow(self.values * 1e6, origin="lower", extent=extent, cmap="magma")
         axes.figure.colorbar(image, ax=axes, label="per km²")
         return axes
+
+
+def grid_of(table: pa.Table, cell_m: float) -> Density:
+    """Return the grid of which `kde` made a table: the cells with a density above 0; SY-N032 for a table without rows."""
+    if table.num_rows < 1:
+        raise SanyuError("SY-N032", tool="kde", least=1, count=0)
+    line, column = table["grid_line"].to_numpy(), table["grid_column"].to_numpy()
+    values = np.zeros((int(line.max()) + 1, int(column.max()) + 1))
+    values[line, column] = table["density_km2"].to_numpy() / 1e6
+    west, south = (float(table[axis][0].as_py()) - (int(at[0]) + 0.5) * cell_m for axis, at in (("x_m", column), ("y_m", line)))
+    return Density(values, west, south, cell_m, float(table["bandwidth_m"][0].as_py()))
 
 
 @tool("Kernel density", "核密度", result="mart.mining__density", grain="own", columns=("weight",))
@@ -116,7 +127,7 @@ def density(
     order = np.lexsort((x, np.floor((y - box[1]) / cell_m)))
     values = np.zeros((lines, columns))
     spread(x[order] - box[0], y[order] - box[1], w[order], cell_m, h, KERNELS.index(kernel), values)
-    note(bandwidth_m=h, row_count=len(x))
+    note(bandwidth_m=h, row_count=len(x), cell_m=cell_m, crs=metric_crs_of(frame))
     return Density(values, box[0], box[1], cell_m, h)
 
 
