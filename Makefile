@@ -28,6 +28,7 @@ lint: ## format, lint, types, import rules
 check: lint ## lint and unit tests; no JVM
 	@$(PYTEST) tests/unit
 
+test: export SANYU_DRIVER_OPTIONS ?= -XX:TieredStopAtLevel=1
 test: system ## everything: setup, lint, and all tests on Spark, servers and Airflow
 	@bash infra/setup/setup.sh core s3 jdbc
 	@$(MAKE) lint

@@ -69,6 +69,7 @@ class Settings(BaseModel):
     spark_master: str = Field(default="local[*]", min_length=1)
     driver_memory: str = "3g"
     max_driver_memory: str = "6g"
+    driver_options: str = ""
     shuffle_partitions: int = Field(default=4, ge=1)
     scratch_dir: str | None = None
     jar_cache: str = "~/.cache/sanyu/jars"

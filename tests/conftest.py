@@ -15,6 +15,7 @@ from schemas.messages import SanyuError
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+QUICK_JVM = "-XX:TieredStopAtLevel=1"  # tests run each plan once or twice: to optimise it takes longer than it saves
 ROOT = Path(__file__).resolve().parent.parent
 _MARKERS = {"spark": "spark", "integration": "server"}
 
@@ -31,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Return small settings for tests, whatever the developer's own are."""
     lake = tmp_path_factory.mktemp("lake")
-    return Settings.load(lake=str(lake), spark_master="local[2]", driver_memory="2g", shuffle_partitions=4)
+    return Settings.load(lake=str(lake), spark_master="local[2]", driver_memory="2g", shuffle_partitions=4, driver_options=QUICK_JVM)
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ from sanyu.lake.lease import lease
 from sanyu.lake.ledger import Done
 from sanyu.lake.writer import is_held
 from sanyu.landing.landing import Landed, fingerprint, land, landed_batch, landed_source
+from sanyu.session import sized
 from schemas.messages import SanyuError
 from schemas.model import Contract, History
 from schemas.source import Into, Source
@@ -68,11 +69,12 @@ def run(loading: Loading, source: Source, landing: Callable[[], Landed] | None =
         loading.lake.ledger.append_files(found.file_rows(loading.run_id, loading.recorded_at))
         if not found.parts:
             raise SanyuError("SY-L030", source=source.name, batch=found.batch_id, files=len(found.files))
-        for done in _by_delivery(state.lost for state in todo):
-            _replay(loading, source, done)
-        load = _Load(loading, source, found, number, loading.recorded_at)
-        raw = load.raw()
-        targets = tuple(load.again(state.gone).target(state.into, raw) for state in todo)
+        with sized(loading.spark(), found.row_count):
+            for done in _by_delivery(state.lost for state in todo):
+                _replay(loading, source, done)
+            load = _Load(loading, source, found, number, loading.recorded_at)
+            raw = load.raw()
+            targets = tuple(load.again(state.gone).target(state.into, raw) for state in todo)
     return _report(source, found, targets, started)
 
 
