@@ -187,7 +187,7 @@ class Ledger:
         steps: list[tuple[str, str, Any]] = [("step", "in", ["core", "mart", "mine", "geocode"]), ("status", "in", list(_DONE))]
         rows = self._select([*wanted, *steps], ["source_name", "table_name", "batch_id", "delta_version", "recorded_at", "detail"])
         found = []
-        for row in sorted(rows, key=lambda row: row["recorded_at"]):
+        for row in sorted(rows, key=lambda row: (row["recorded_at"], row["delta_version"] or 0)):
             detail = json.loads(row["detail"] or "{}")
             told = (row["source_name"], row["table_name"], row["batch_id"], int(detail.get("sequence", 0)), row["delta_version"])
             at = detail.get("rows_recorded_at") or row["recorded_at"].isoformat(timespec="microseconds")

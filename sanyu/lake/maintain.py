@@ -13,6 +13,7 @@ It runs beside readers. It takes each table's lease, so a writer waits, and it m
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from sanyu.lake.deliveries import deliveries
 from sanyu.lake.lease import lease
 from sanyu.lake.log import TableLog, synced
 from sanyu.lake.read import Lake, table_key
-from sanyu.lake.store import LocalStore
+from sanyu.lake.store import LocalStore, Store
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -95,7 +96,10 @@ def _maintained(lake: Lake, name: str, spark: Callable[[], SparkSession], keep_h
             _compact_by_spark(spark(), lake.store.uri(path), log)
         else:
             _compact(log.table)
-    removed = _vacuum_by_spark(spark(), lake.store.uri(path), keep_hours) if log.has_deletion_vectors else _vacuum(log.table, keep_hours)
+    if log.has_deletion_vectors:
+        removed = _vacuum_by_spark(spark(), lake.store.uri(path), keep_hours)
+    else:
+        removed = _vacuum(log.table, keep_hours) + _drop_changes(lake.store, path, keep_hours)
     after = TableLog(lake.store, path)
     for version in range((before or 0) + 1, (after.version or 0) + 1):
         synced(lake.store, path, version)
@@ -126,6 +130,15 @@ def _vacuum(table: DeltaTable, keep_hours: int) -> int:
     table.create_checkpoint()
     table.cleanup_metadata()
     return len(removed)
+
+
+def _drop_changes(store: Store, path: str, keep_hours: int) -> int:
+    """Remove old files of the change feed, which delta-rs' vacuum leaves. Who asks for changes before them computes anew."""
+    oldest = dt.datetime.now(dt.UTC) - dt.timedelta(hours=keep_hours)
+    old = [key for key in store.keys(f"{path}/_change_data") if (at := store.modified_at(key)) is not None and at < oldest]
+    for key in old:
+        store.delete(key)
+    return len(old)
 
 
 def _compact_by_spark(spark: SparkSession, uri: str, log: TableLog) -> None:

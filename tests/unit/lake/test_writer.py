@@ -75,7 +75,7 @@ def _disarmed() -> Iterator[None]:
 def put(lake: Lake, values: dict[str, float], number: int = 1, source: str = "meter", table: Contract = FACT, **more: Any) -> Outcome:
     site = more.pop("site", lambda key: "north")
     write = Write(source, f"b{number}", f"run-{number}", number, table.version, **more)
-    at = dt.datetime(2026, 1, number, tzinfo=dt.UTC).isoformat()
+    at = (dt.datetime(2025, 12, 31, tzinfo=dt.UTC) + dt.timedelta(days=number)).isoformat()
     columns = {"reading_value": list(values.values()), "site_name": [site(k) for k in values], "reading_count": [1] * len(values)}
     names = {c.name for c in table.columns}
     given = pa.table({k: v for k, v in columns.items() if k in names} | {"key": list(values)})
