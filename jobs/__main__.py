@@ -109,6 +109,26 @@ def geocode(context: Context, arguments: argparse.Namespace) -> list[dict[str, A
     return [report.as_dict() for report in job.run(context.loading(_teller(context)), tables)]
 
 
+def maintain(context: Context, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Compact tables and remove what no reader needs any more."""
+    from jobs.maintain import KEEP_HOURS, maintained
+
+    tell = _teller(context)
+    found, _ = maintained(context.loading(tell), (), KEEP_HOURS, None, tell)
+    return {"tables": [m.as_dict() for m in found]}
+
+
+def verify(context: Context, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Check the whole lake; starts no Spark."""
+    from jobs.verify import verified
+
+    found, tables = verified(context.lake, context.contracts, progress=_teller(context))
+    for finding in found:
+        sys.stderr.write(f"{finding.where}: {finding.check}: {finding.what}. {finding.remedy}\n")
+    arguments.exit_code = 3 if found else 0
+    return {"tables": tables, "findings": [f.as_dict() for f in found]}
+
+
 COMMANDS = {
     "changed": changed,
     "load": load,
@@ -118,6 +138,8 @@ COMMANDS = {
     "chain": chain,
     "gazetteer": gazetteer,
     "geocode": geocode,
+    "maintain": maintain,
+    "verify": verify,
 }
 
 

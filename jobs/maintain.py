@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jobs.context import Loading
-from sanyu.lake.maintain import Maintained, maintain, prune
+from sanyu.lake.maintain import KEEP_HOURS, Maintained, maintain, prune
+
+__all__ = ["KEEP_HOURS", "maintained"]
 
 
 def maintained(

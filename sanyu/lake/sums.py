@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -41,6 +42,20 @@ def kept(store: Store, path: str) -> dict[str, tuple[int, str]]:
     for key in store.keys(f"{FOLDER}/{path}"):
         found |= {name: (int(size), str(digest)) for name, (size, digest) in json.loads(store.get(key) or b"{}").items()}
     return found
+
+
+def problem(store: Store, path: str, files: Iterable[str]) -> str | None:
+    """Return the first of a table's files whose content is not what was written, with what is wrong; None where all are sound."""
+    if not isinstance(store, LocalStore):
+        return None
+    known, folder = kept(store, path), Path(store.uri(path, scheme="path"))
+    for name in files:
+        at = folder / name
+        if not at.is_file():
+            return f"{name} is missing"
+        if name in known and digest(at) != known[name][1]:
+            return f"{name} is not what was written"
+    return None
 
 
 def forget(store: Store, path: str, live: set[str]) -> None:

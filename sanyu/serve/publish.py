@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sanyu import crash
-from sanyu.lake import Lake
+from sanyu.lake import Lake, sums
 from sanyu.lake.lease import lease
 from sanyu.lake.records import recall
 from sanyu.lake.store import open_store
@@ -104,6 +104,7 @@ def publish(
         _remove_debris(lake)
         tables = []
         for number, table in enumerate(inputs):
+            _require_sound(lake, table)
             if progress:
                 progress(table.contract.name, number, len(inputs))
             tables.append(_publish_table(lake, table, edition, chosen_id))
@@ -162,6 +163,14 @@ def _input(lake: Lake, contract: Contract, edition: SecurityLabel, lineage: Line
     withheld = sum(n for _, _, n, _ in groups) - rows
     sources = tuple(sorted({source for source, *_ in shown})) if lineage is None else lineage.sources
     return Input(contract, version, committed, rows, withheld, sources, size / max(stored, 1), valid_from, lineage)
+
+
+def _require_sound(lake: Lake, table: Input) -> None:
+    """Raise SY-P010 where a file that would be read for a release is not what was written; its values would go out unseen."""
+    files = pa.table(_log(lake, table.contract.path, table.version).get_add_actions(flatten=True))["path"].to_pylist()
+    what = sums.problem(lake.store, table.contract.path, files)
+    if what is not None:
+        raise SanyuError("SY-P010", table=table.contract.name, version=table.version, what=what)
 
 
 def _stored(lake: Lake, key: str, version: int) -> tuple[int, int]:

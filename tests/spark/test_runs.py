@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from pyspark.sql import SparkSession
 
 from jobs import runs
 from jobs.context import Context
+from jobs.verify import verified
+from sanyu import crash
 from sanyu.lake.runs import Runs
-from sanyu.serve.release import current
+from sanyu.serve.release import current, verify
 
 PLACE = "core.basemap__place"
 CITY = 'name = "c"\ntitle = "City"\ntitle_zh = "城"\nextent = [119.0, 29.0, 121.0, 31.0]\nmetric_crs = "EPSG:4549"\n'
@@ -34,6 +39,12 @@ key = "id"
 name = "{column}"
 class_code = "'01'"
 """
+
+
+@pytest.fixture(autouse=True)
+def _disarmed() -> Iterator[None]:
+    yield
+    crash.disarm()
 
 
 def deliver(folder: Path, name: str, edition: str, rows: int, column: str = "id") -> Context:
@@ -92,3 +103,37 @@ def test_what_failed_is_left_and_what_was_loaded_is_not_touched(tmp_path: Path, 
     assert [len(a.reports) for a in run.attempts] == [2, 1]
     assert "SY-D010" in str(run.attempts[0].reports), "the first attempt's cause is still there"
     assert context.lake.table(PLACE).version == version + 1
+
+
+STEPS = ("land.copied", "land.listed", "run.loaded", "run.gated", "publish.staged", "publish.named")
+
+
+def test_a_second_run_that_dies_between_any_two_steps_is_resumed_and_ends_as_if_it_had_not(tmp_path: Path, spark: SparkSession) -> None:
+    first = tmp_path / "first"
+    first.mkdir()
+    context = deliver(first, "shops", "2025-01-01", 5)
+    runs.begin(context, "one", (*runs.LOAD, *runs.RELEASE), ["shops"])
+    assert runs.go_on(context, "one", silent).is_ok
+    deliver(first, "shops", "2025-02-01", 8)
+    ends = {}
+    for step in ("whole", *STEPS):
+        shutil.copytree(first, tmp_path / step)
+        place = tmp_path / step
+        context = Context({"lake": str(place / "lake"), "sources_dir": str(place), "data_root": str(place)})
+        runs.begin(context, "two", (*runs.LOAD, *runs.RELEASE), ["shops"])
+        if step != "whole":
+            crash.arm(step)
+            with pytest.raises(crash.Crash, match=step):
+                runs.go_on(context, "two", silent)
+        before = current(context.lake)
+        assert before is not None
+        assert verify(context.lake, before) == [], "what readers take is whole all the time"
+        again = Context({"lake": str(place / "lake"), "sources_dir": str(place), "data_root": str(place)})
+        assert runs.go_on(again, "two", silent).is_ok
+        found = current(again.lake)
+        assert found is not None
+        run = Runs(again.lake.store).read("two")
+        ends[step] = ([(t.name, t.rows, t.delta_version) for t in found.tables], found.digest, run.status, [i.state for i in run.items])
+        assert verified(again.lake, again.contracts)[0] == []
+    assert len({str(end) for end in ends.values()}) == 1, ends
+    assert ends["whole"][0][0][1] == 8
