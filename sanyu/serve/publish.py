@@ -167,10 +167,10 @@ def _input(lake: Lake, contract: Contract, edition: SecurityLabel, lineage: Line
 
 def _require_sound(lake: Lake, table: Input) -> None:
     """Raise SY-P010 where a file that would be read for a release is not what was written; its values would go out unseen."""
-    files = pa.table(_log(lake, table.contract.path, table.version).get_add_actions(flatten=True))["path"].to_pylist()
+    files = pa.table(_log(lake, table.contract.path, table.delta_version).get_add_actions(flatten=True))["path"].to_pylist()
     what = sums.problem(lake.store, table.contract.path, files)
     if what is not None:
-        raise SanyuError("SY-P010", table=table.contract.name, version=table.version, what=what)
+        raise SanyuError("SY-P010", table=table.contract.name, version=table.delta_version, what=what)
 
 
 def _stored(lake: Lake, key: str, version: int) -> tuple[int, int]:
