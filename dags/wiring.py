@@ -21,11 +21,11 @@ from sanyu.shipped import packages
 from schemas.city import read_sources
 from schemas.messages import SanyuError
 from schemas.partition import is_period, partition_fields
-from schemas.registry import contracts
+from schemas.registry import read_contracts
 
 ROOT = packages()
 SETTINGS = Settings.load()
-CONTRACTS = contracts(Path(SETTINGS.contracts_dir).expanduser() if SETTINGS.contracts_dir else None)
+CONTRACTS, _WRONG_CONTRACTS = read_contracts(Path(SETTINGS.contracts_dir).expanduser() if SETTINGS.contracts_dir else None)
 _DEFINITIONS = read_sources(Path(SETTINGS.sources_dir), CONTRACTS)
 _WRONG_TIMES = {
     name: SanyuError("SY-D002", file=f"{name}.toml", field="delivery.schedule", detail=problem(source.delivery.schedule))
@@ -33,7 +33,7 @@ _WRONG_TIMES = {
     if source.delivery.schedule and problem(source.delivery.schedule)
 }
 SOURCES = _DEFINITIONS.usable
-UNUSABLE = {name: str(error) for name, error in {**_DEFINITIONS.unusable, **_WRONG_TIMES}.items()}
+UNUSABLE = {name: str(error) for name, error in {**_DEFINITIONS.unusable, **_WRONG_TIMES, **_WRONG_CONTRACTS}.items()}
 TABLES_CHANGED = "core-tables-changed"
 ASSETS = {
     name: Asset(name=name, uri=f"sanyu://{SETTINGS.city}/{name}")

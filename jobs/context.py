@@ -15,7 +15,7 @@ from sanyu.settings import Settings
 from schemas.city import CITY_FILE, City, Sources, load_city, read_sources
 from schemas.messages import SanyuError
 from schemas.model import Contract
-from schemas.registry import contracts
+from schemas.registry import read_contracts
 from schemas.source import Source
 
 if TYPE_CHECKING:
@@ -69,12 +69,17 @@ class Context:
     @property
     def unusable(self) -> dict[str, SanyuError]:
         """What is wrong with the definitions that can't be used, by the name of the source."""
-        return self.definitions.unusable
+        return {**self.definitions.unusable, **self._read_contracts[1]}
 
     @cached_property
-    def contracts(self) -> dict[str, Contract]:
+    def _read_contracts(self) -> tuple[dict[str, Contract], dict[str, SanyuError]]:
         folder = self.settings.contracts_dir
-        return contracts(Path(folder).expanduser() if folder else None)
+        return read_contracts(Path(folder).expanduser() if folder else None)
+
+    @property
+    def contracts(self) -> dict[str, Contract]:
+        """The contracts that can be used; a file of the user's own that can't is among the `unusable`."""
+        return self._read_contracts[0]
 
     @cached_property
     def lake(self) -> Lake:

@@ -25,15 +25,26 @@ def contracts(extra: Path | None = None) -> dict[str, Contract]:
     SY-K004 names a file that can't be loaded, defines no `CONTRACT`, or whose contract has an unknown code list; SY-K005 one whose table
     is described already.
     """
-    found = dict(_ours())
+    found, wrong = read_contracts(extra)
+    for error in wrong.values():
+        raise error
+    return found
+
+
+def read_contracts(extra: Path | None = None) -> tuple[dict[str, Contract], dict[str, SanyuError]]:
+    """Return the contracts that can be used, and what is wrong with the files of the others, by file: one stops no other."""
+    found, wrong = dict(_ours()), {}
     for path in sorted(extra.glob("*.py")) if extra else ():
         if path.name.startswith("_"):
             continue
-        loaded = _load(path)
-        if loaded.name in found:
-            raise SanyuError("SY-K005", file=path.name, name=loaded.name, other=_place(loaded.name))
-        found[loaded.name] = loaded
-    return dict(sorted(found.items()))
+        try:
+            loaded = _load(path)
+            if loaded.name in found:
+                raise SanyuError("SY-K005", file=path.name, name=loaded.name, other=_place(loaded.name))
+            found[loaded.name] = loaded
+        except SanyuError as error:
+            wrong[path.name] = error
+    return dict(sorted(found.items())), wrong
 
 
 def find_contract(name: str, known: Mapping[str, Contract] | None = None) -> Contract:

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.messages import SanyuError
 from schemas.model import GeometryKind, History
-from schemas.registry import contracts, find_contract
+from schemas.registry import contracts, find_contract, read_contracts
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLE = re.search(r"```python\n(.*?)```", (ROOT / "docs/contracts.md").read_text("utf-8"), re.S)
@@ -99,3 +99,13 @@ def test_a_bad_contract_file_is_refused_with_its_name_and_the_reason(tmp_path: P
     assert told.value.code == code
     assert told.value.params["file"] == "bench_seat.py"
     assert said in str(told.value)
+
+
+def test_a_broken_contract_of_the_user_stops_no_other(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("CONTRACT = 1 / 0\n", "utf-8")
+    found, wrong = read_contracts(tmp_path)
+    assert "core.basemap__place" in found
+    assert list(wrong) == ["broken.py"]
+    assert "ZeroDivisionError" in str(wrong["broken.py"])
+    with pytest.raises(SanyuError, match="SY-K004"):
+        contracts(tmp_path)
