@@ -13,6 +13,10 @@ from typer.testing import CliRunner
 from cli.app import app
 from sanyu import crash
 from sanyu.lake import Lake
+from sanyu.serve.publish import publish
+from sanyu.serve.release import Release
+from schemas.messages import SanyuError
+from schemas.source import Source
 from tests.unit.lake.test_writer import FACT, put
 
 ROOT = Path(__file__).parents[3]
@@ -129,3 +133,38 @@ def test_a_year_of_deliveries_does_not_grow_a_table(lake: Lake) -> None:
 def test_every_crash_point_is_in_the_code_and_is_known() -> None:
     text = "".join(p.read_text("utf-8") for room in ("jobs", "sanyu") for p in (ROOT / room).rglob("*.py") if p.name != "crash.py")
     assert set(re.findall(r'crash\.point\("([a-z.]+)"\)', text)) == set(crash.POINTS)
+
+
+METER = Source.model_validate(
+    {
+        "source": {"name": "meter", "title": "Meters", "domain": "thematic", "licence": "CC0-1.0", "attribution": "© Meters"},
+        "read": {"path": "*.csv"},
+        "into": [{"contract": "core.thematic__event", "columns": {"name": "name"}}],
+    }
+)
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_damaged_release_is_made_again_under_another_id_and_a_damaged_table_is_not_published(lake: Lake) -> None:
+    def published() -> Release:
+        return publish(lake, [FACT], {"meter": METER})
+
+    first = published()
+    assert published().changed is False
+    (part,) = (Path(lake.url) / first.path).rglob("part-*.parquet")
+    flip(part)
+    assert ("release" in {check for _, check in findings(lake)}) is True
+    second = published()
+    assert (second.release_id, second.changed) == (f"{first.release_id}-r2", True)
+    assert published().changed is False
+    assert findings(lake) == []
+
+    put(lake, {"1": 7, "2": 2}, 3)
+    flip(Path(lake.url) / FACT.path / DeltaTable(f"{lake.url}/{FACT.path}").file_uris()[0].rpartition("/")[2])
+    with pytest.raises(SanyuError, match="SY-P010"):
+        published()
