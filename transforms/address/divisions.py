@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
@@ -174,14 +174,14 @@ class DivisionTable:
         if reading.candidates or reading.conflict:
             return reading
         for at in range(1, min(len(key) - 2, reach)):
-            for length in self._lengths.get(key[at : at + 2], ()):
+            for length in _fitting(self._lengths, key, at):
                 if any(kind == FULL and self.levels[i] < 4 for i, kind in self._names.get(key[at : at + length], ())):
                     return self.read(key, at)
         return reading
 
     def _next(self, key: str, at: int, candidates: tuple[int, ...]) -> tuple[tuple[int, ...], int, int, Hit | None]:
         conflict: Hit | None = None
-        for length in self._lengths.get(key[at : at + 2], ()):
+        for length in _fitting(self._lengths, key, at):
             rows = self._names.get(key[at : at + length])
             if rows is None:
                 continue
@@ -215,7 +215,7 @@ class DivisionTable:
 
     def _goes_on(self, key: str, at: int, above: int) -> bool:
         """Tell whether a full name of a division below another one stands at a place of the key."""
-        for length in self._lengths.get(key[at : at + 2], ()):
+        for length in _fitting(self._lengths, key, at):
             for i, kind in self._names.get(key[at : at + length], ()):
                 if kind == FULL and above in self.above[i] and i != above:
                     return True
@@ -232,7 +232,7 @@ class DivisionTable:
             if self.levels[c] not in (2, 3):
                 continue
             names, lengths = self._towns_of(c)
-            for length in lengths.get(key[at : at + 2], ()):
+            for length in _fitting(lengths, key, at):
                 row = names.get(key[at : at + length])
                 if row is not None:
                     found.append((length, row))
@@ -279,6 +279,11 @@ def short_names(key: str, level: int) -> list[str]:
     if level == 3 and key.endswith("新区") and len(key) > 3:
         out.append(key[:-1] if len(key) == 4 else key[:-2])
     return list(dict.fromkeys(out))
+
+
+def _fitting(lengths: Mapping[str, Sequence[int]], key: str, at: int) -> list[int]:
+    """Return the lengths of names that may begin at a place of a key and end within it."""
+    return [length for length in lengths.get(key[at : at + 2], ()) if at + length <= len(key)]
 
 
 def _lengths(names: Iterable[str]) -> dict[str, tuple[int, ...]]:
