@@ -216,7 +216,7 @@ class _Grid:
         return told, level
 
     def is_gridded(self, solved: list[int]) -> bool:
-        """Return whether the doors are numbered in hundreds by block: few contradict their block, and a street's blocks have different ones."""
+        """Return whether doors are numbered in hundreds by block: few contradict their block, and blocks of a street differ."""
         count = wrong = steps = 0
         for i in solved:
             street = self.blocks[i]

@@ -35,7 +35,7 @@ def crossing_readings(text: str) -> list[CrossingText]:
     """Return the possible readings of a Chinese text as the crossing of two roads, most likely first; None if it names none.
 
     Divisions before the first road belong to it: 西湖区解放路与中山路交叉口 gives 西湖区解放路 and 中山路. A joining character may
-    be part of a name (和平路, 兴亭弄和湖中路路口), so each place where a road can end is a reading; the caller, who knows the roads, decides.
+    be part of a name (和平路, 兴亭弄和湖中路路口), so each place where a road can end is a reading; the caller knows the roads and decides.
     """
     tail = _TAIL.search(text)
     if not tail and not _MARKS.search(text):

@@ -59,7 +59,7 @@ def by_offset(text: str, anchor_of: Callable[[str], Match]) -> Match | None:
 
 
 def by_crossing(matcher: Matcher, text: str) -> Match | None:
-    """Return the match of a text such as 解放路与中山路交叉口, None if it does not name two roads. SY-A052: known roads that do not cross."""
+    """Return the match of a text such as 解放路与中山路交叉口, None if it names fewer than two roads. SY-A052: roads that do not cross."""
     if not _MAY_CROSS.search(text):
         return None
     refused: Match | None = None
