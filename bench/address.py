@@ -76,7 +76,7 @@ def score() -> tuple[str, list[Measure], str]:
         "offsets": "offset",
         "interpolated doors": "interpolated",
     }
-    measures += scoring.kind_measures(judged, {**groups, "crossings, there or not": "crossing"})
+    measures += scoring.kind_measures(judged, {**groups, "crossings, existing or not": "crossing"})
     measures += _texts(engine, truth)
     measures += _tfidf(city, asked[asked["kind"].isin(kinds)])
     measures += _elsewhere(kinds)
@@ -238,22 +238,24 @@ def batch() -> tuple[str, list[Measure], str]:
     engine.match_many(texts[:2000])
     single = [clocked(functools.partial(engine.match, text))[2] * 1e3 for text in texts[2000:5000]]
     measures = [
-        Measure("batch, a million doors: CPU per row with loading, reading and writing", cpu / len(texts) * 1e3, 0.4, False, unit=" ms"),
+        Measure(
+            "batch, a million doors: CPU per row including loading, reading and writing", cpu / len(texts) * 1e3, 0.4, False, unit=" ms"
+        ),
         Measure("batch, a million doors: rows per second of wall time", len(texts) / wall, 5000),
         Measure("batch, a million doors: matched", report.statuses.get("M", 0) / len(texts)),
-        Measure("batch, every row back once and in order", float(in_order), 1),
-        Measure("batch, memory of all processes, shared pages once", max(held), 4.0, is_least=False, unit=" GiB"),
+        Measure("batch, every row returned once and in order", float(in_order), 1),
+        Measure("batch, memory of all processes, shared pages counted once", max(held), 4.0, is_least=False, unit=" GiB"),
         *(
             Measure(f"single match, a million doors, CPU time, percentile {p:g}", float(np.percentile(single, p)), bar, False, unit=" ms")
             for p, bar in ((50, None), (95, 20.0), (99, None), (100, None))
         ),
     ]
-    told = f"{len(set(texts)):,} different texts among {len(texts):,}; two forked processes, Parquet to Parquet. "
+    told = f"{len(set(texts)):,} distinct texts out of {len(texts):,}; two forked processes, Parquet to Parquet. "
     return "Batch", measures, told + _when()
 
 
 def _when() -> str:
-    return f"{date.today()}, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores when it ended.\n"
+    return f"{date.today()}, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores at the end.\n"
 
 
 def _held() -> float:

@@ -68,15 +68,18 @@ def hangzhou() -> tuple[str, list[Measure], str]:
     own = [plain.match(a.name) for a in asked]
     found = [plain.match(a.alias) for a in asked]
     measures = [
-        Measure("Hangzhou, other names of OSM places, known as aliases: found", _share([known.match(a.alias) for a in asked], asked)),
+        Measure(
+            "Hangzhou, other names of OSM places, in the gazetteer as aliases: found", _share([known.match(a.alias) for a in asked], asked)
+        ),
         Measure("… not in the gazetteer at all: found", _share(found, asked)),
         Measure("… not in the gazetteer at all: another place given as certain", sum(map(_is_other, found, asked)) / len(asked)),
         Measure("… the same places by their own names: found", _share(own, asked)),
     ]
     note = (
-        f"{len(asked)} other names of {table.num_rows:,} places. Most are other words for the thing, which no rule can tell: 启源小学 is "
-        "杭州市基础教育研究室附属学校. A gazetteer must have them as aliases. What can be told is a province or city left out or put in, "
-        "as in 夏衍中学 and 浙江省展览馆. What is not found with aliases bears the name of another place too and is tied.\n"
+        f"{len(asked)} other names of {table.num_rows:,} places. Most are entirely different names for the thing, which no rule can "
+        "derive: 启源小学 is 杭州市基础教育研究室附属学校. The gazetteer must list them as aliases. What can be derived is a name "
+        "with a province or city omitted or added, as in 夏衍中学 and 浙江省展览馆. An alias that is not found is also the name of "
+        "another place, so the answer is a tie.\n"
     )
     return "Hangzhou", measures, note
 

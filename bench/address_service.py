@@ -71,9 +71,9 @@ def measured(folder: str, texts: list[str]) -> tuple[str, list[Measure], str]:
         Measure("a call with 100 addresses: median", float(np.median(many)), unit=" ms"),
         Measure("memory of the service", memory, unit=" GiB"),
     ]
-    how = "with real-time priority (chrt -r 1)" if os.sched_getscheduler(0) == os.SCHED_RR else "with the usual priority"
+    how = "at real-time priority (chrt -r 1)" if os.sched_getscheduler(0) == os.SCHED_RR else "at normal priority"
     load = f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
-    return "Service", measures, f"Client and service {how}; {load} while it ran.\n"
+    return "Service", measures, f"Client and service ran {how}; {load} during the run.\n"
 
 
 def _cpu_s(pid: int) -> float:

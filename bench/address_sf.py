@@ -74,7 +74,7 @@ def sanfrancisco() -> tuple[str, list[Measure], str]:
     errors = {
         "address": _errors(found, *truth),
         "address and block": _errors(with_block, *truth),
-        "address, the other permits' addresses being known": _folds(permits, known),
+        "address, with the other permits' addresses known": _folds(permits, known),
     }
     groups = _groups(permits, index)
     lines = ["| input | permits | count | within 50 m | within 100 m | median | no answer |", "|---|---|---|---|---|---|---|"]
@@ -83,33 +83,33 @@ def sanfrancisco() -> tuple[str, list[Measure], str]:
             lines.append(f"| {mode} | {name} | {part.sum()} | {_row(error[part])} |")
     within = {mode: {name: float((error[part] < 50).mean()) for name, part in groups.items()} for mode, error in errors.items()}
     inside, with_street = "inside the extract", "inside, street in the extract"
-    alone, folds = within["address"], within["address, the other permits' addresses being known"]
+    alone, folds = within["address"], within["address, with the other permits' addresses known"]
     exact = np.array([match.precision == "door" for match in found]) & groups[inside]
     best = _oracles(permits, index, groups[with_street])
     measures = [
         Measure("San Francisco permits within 50 m, all 629, address alone", alone["all"], 0.90),
         Measure("… inside the OSM extract, address alone", alone[inside], 0.90),
         Measure("… inside, street in the extract, address alone", alone[with_street], 0.90),
-        Measure("… the same, if the place along the street were known exactly (oracle)", best[0]),
+        Measure("… the same, if the position along the street were known exactly (oracle)", best[0]),
         Measure("… the same, if the best house on the street were chosen (oracle)", best[1]),
         Measure("… inside the OSM extract, address and block", within["address and block"][inside], 0.90),
         Measure("… inside the OSM extract, with permits of the other folds as known addresses", folds[inside], 0.90),
         Measure("… all 629, with permits of the other folds as known addresses", folds["all"], 0.90),
-        Measure("… inside, where OSM has the very door", float((errors["address"][exact] < 50).mean())),
-        Measure("crossings whose number is right, of those that the permits' blocks tell", _right_crossings(permits, index)),
+        Measure("… inside, where OSM has the exact door", float((errors["address"][exact] < 50).mean())),
+        Measure("crossings with the right number, of those given by the permits' blocks", _right_crossings(permits, index)),
         Measure("San Francisco, addresses per CPU-second", rate),
     ]
     classes = _classes(permits, found, errors["address"], groups, index)
     return "San Francisco", measures, "\n".join(lines) + "\n\n" + classes + "\n" + NOTE
 
 
-NOTE = """48 permits have no coordinate, 232 lie outside the extract, where there are no streets to find, and 17 inside it tell a parcel
-and no street. The permits' points are the middles of their parcels: even where OSM has the very door, one in five stands over
-50 m off. The two oracles say what these data could give at best, from an answer on the right side of the right street to any
-house on that street; 0.90 is above both. In the folds the permits are cut by address into five parts, and the addresses of four
-parts are doors of the gazetteer for the fifth: no address is asked that is known, only its neighbours are, as a city's own
-licences are a source of addresses. The blocks that permits tell are used for the measure of crossings and the line "address and
-block", for nothing else.
+NOTE = """Of the permits, 48 have no coordinate, 232 lie outside the extract, where there are no streets to find, and 17 inside it name a
+parcel instead of a street. A permit's point is the middle of its parcel: even where OSM has the exact door, one in five is more
+than 50 m away. The two oracles show the best result possible with these data, from an answer on the right side of the right street
+to any house on that street; the bar of 0.90 is above both. For the folds, the permits are split by address into five parts, and
+the addresses of four parts are doors in the gazetteer for the fifth. No address that is asked for is known, only its neighbours
+are, which mirrors a city that uses its own licences as a source of addresses. The blocks named in permits are used only for the
+measure of crossings and for the rows "address and block".
 """
 
 
@@ -199,13 +199,13 @@ def _classes(permits: pd.DataFrame, found: list[Match], error: Array, groups: di
     for n in np.flatnonzero(groups["inside the extract"] & ~(error < 50)):
         keys = _street_of(permits["Address"][n], index)
         if "Assessors" in permits["Address"][n]:
-            counts["a parcel, no street"] += 1
+            counts["a parcel instead of a street"] += 1
         elif not keys:
-            counts["street absent or open between several"] += 1
+            counts["street missing or ambiguous"] += 1
         elif np.isnan(error[n]):
-            counts["street there, number too far from what is known"] += 1
+            counts["street known, number too far from any known number"] += 1
         elif found[n].precision == "door":
-            counts["the very door, its parcel's middle over 50 m away"] += 1
+            counts["exact door, but the parcel's middle is over 50 m away"] += 1
         else:
             spot = np.array([permits["Longitude"][n], permits["Latitude"][n]]) * index.scale
             line = index.numbering[keys[0]].line
@@ -215,8 +215,8 @@ def _classes(permits: pd.DataFrame, found: list[Match], error: Array, groups: di
             off = abs(float((placed - spot) @ axis))
             counts[
                 "wrong block, over 150 m along the street" if off > 150 else
-                "the parcel's middle over 60 m off the street" if far else
-                "right block or the next one, another house of it"
+                "parcel's middle over 60 m from the street" if far else
+                "right block or the next one, but another house"
             ] += 1  # fmt: skip
     lines = ["| inside the extract, not within 50 m, address alone | permits |", "|---|---|"]
     return "\n".join([*lines, *(f"| {name} | {count} |" for name, count in counts.most_common())]) + "\n"

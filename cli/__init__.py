@@ -1,4 +1,4 @@
-"""The command line: `sanyu`. Each command is a few lines over the jobs and the lake; what it prints is also there as `--json`."""
+"""The command line: `sanyu`. Commands are thin wrappers over the jobs and the lake; most print JSON with `--json`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["main", "program"]
 
 
 def program() -> None:
-    """Run the command line as a process of its own: what the installed `sanyu` calls."""
+    """Run the command line as the process's main program; the entry point of the installed `sanyu`."""
     try:
         main()
     except SystemExit as end:

@@ -1,4 +1,4 @@
-"""`python -m cli`: the command line where the program `sanyu` is not on the path."""
+"""`python -m cli`: the command line if the program `sanyu` is not on the path."""
 
 from cli import program
 

@@ -1,4 +1,4 @@
-"""`sanyu address`: the address engine at the terminal: match, batch, reverse, parse, extract, same, alias, build, geocode, serve.
+"""`sanyu address`: the address engine on the command line: match, batch, reverse, parse, extract, same, alias, build, geocode, serve.
 
 Exit codes: 0, or 4 where a single question has no answer (so that scripts see it), or that of the message.
 """
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
 UNANSWERED = 4
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-Near = Annotated[str | None, typer.Option(help="lon,lat that decides between equals.")]
-Where = Annotated[str | None, typer.Option("--context", help="Division (name or 12 digits) that holds where the text leaves it open.")]
+Near = Annotated[str | None, typer.Option(help="lon,lat used to choose between equally good matches.")]
+Where = Annotated[str | None, typer.Option("--context", help="Division (name or 12 digits) to assume where the text names none.")]
 At = Annotated[
     dt.datetime | None,
-    typer.Option("--at", formats=["%Y-%m-%d"], help="Day of the names: former ones count on their days only; without it at any time."),
+    typer.Option("--at", formats=["%Y-%m-%d"], help="Use only the names valid on this day; by default names of all times are used."),
 ]
 address = typer.Typer(help="Place names and addresses: match, reverse, parse, compare, in batches and over HTTP.", no_args_is_help=True)
 STATUS = {"M": ("matched", "匹配"), "T": ("tied", "并列"), "U": ("unmatched", "未匹配")}
 
 
 def add_to(app: typer.Typer) -> None:
-    """Hang the commands into the command line."""
+    """Add the commands to the command line."""
     app.add_typer(address, name="address")
 
 
@@ -47,13 +47,15 @@ def _options(
     gazetteer: Annotated[Path | None, typer.Option(help="CSV or Parquet file to use as the gazetteer.")] = None,
     aliases: Annotated[Path | None, typer.Option(help="CSV or Parquet with alias, entity_id.")] = None,
     element_aliases: Annotated[Path | None, typer.Option(help="CSV or Parquet with element, level, alias.")] = None,
-    index: Annotated[Path | None, typer.Option(help="Folder of a saved engine; without all of these the lake's own index is used.")] = None,
+    index: Annotated[
+        Path | None, typer.Option(help="Folder of a saved engine; if none of these is given, the lake's index is used.")
+    ] = None,
 ) -> None:
     ctx.meta["engine"] = {"gazetteer": gazetteer, "aliases": aliases, "element_aliases": element_aliases, "index": index}
 
 
 def engine_of(ctx: typer.Context) -> AddressEngine:
-    """Return the engine that the options name: a saved one, one from a file, the lake's, else one that knows the national divisions."""
+    """Return the engine chosen by the options: saved, built from a file, the lake's, or one with only the national divisions."""
     from sanyu.address.engine import AddressEngine
 
     chosen: dict[str, Path | None] = ctx.meta["engine"]
@@ -81,7 +83,7 @@ def engine_of(ctx: typer.Context) -> AddressEngine:
 def match(
     ctx: typer.Context, text: list[str], context: Where = None, near: Near = None, at: At = None, limit: int = 5, json: Json = False
 ) -> None:
-    """Find the place that an address means, with what each element says: sanyu address match 望海区建设西路8号."""
+    """Find the place of an address and explain each element: sanyu address match 望海区建设西路8号."""
     from sanyu.address.formats import match_record
 
     point = _point(near) if near else None
@@ -101,13 +103,13 @@ def batch(
     ctx: typer.Context,
     source: Annotated[str, typer.Argument(help="CSV, XLSX or Parquet file, or a table of the lake.")],
     out: Annotated[list[Path], typer.Option(help="Files to write: .csv .xlsx .parquet .geojson .gpkg .html (a map); may be repeated.")],
-    column: Annotated[list[str], typer.Option(help="Column of the whole address, or several as level=column (road=街路).")],
+    column: Annotated[list[str], typer.Option(help="Column with the whole address, or several as level=column (road=街路).")],
     context: Where = None,
     at: At = None,
     workers: Annotated[int | None, typer.Option(help="Processes; by default one per core for more than 20,000 rows.")] = None,
     json: Json = False,
 ) -> None:
-    """Match every row of a file or table; each row comes back once, in order, with its answer."""
+    """Match every row of a file or table; each row is returned once, in order, with its result."""
     from rich.live import Live
 
     from cli.address_map import MapWriter
@@ -135,7 +137,7 @@ def batch(
     if report.codes:
         show.table(None, (say("code", "代码"), say("rows", "行数")), list(report.codes.items()))
     rate = report.rows / report.seconds if report.seconds else 0.0
-    show.console.print(say(f"{report.rows:,} rows, {rate:,.0f} a second", f"{report.rows:,} 行，每秒 {rate:,.0f} 行"))
+    show.console.print(say(f"{report.rows:,} rows, {rate:,.0f} per second", f"{report.rows:,} 行，每秒 {rate:,.0f} 行"))
     for path in report.outputs:
         show.console.print(path, highlight=False)
 
@@ -149,7 +151,7 @@ def reverse(
     at: Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day of the divisions.")] = None,
     json: Json = False,
 ) -> None:
-    """Tell division, nearest street and nearest address of a point: sanyu address reverse 120.8387 30.1919."""
+    """Show the division, nearest street and nearest address of a point: sanyu address reverse 120.8387 30.1919."""
     from sanyu.address.formats import reverse_record
 
     found = reverse_record(engine_of(ctx).reverse(lon, lat, crs=crs, at=at.date() if at else None), lon, lat)
@@ -171,7 +173,7 @@ def reverse(
 
 @address.command()
 def parse(ctx: typer.Context, text: str, json: Json = False) -> None:
-    """Cut an address into its elements, with offsets."""
+    """Split an address into its elements, with offsets."""
     from sanyu.address.formats import parsed_record
 
     parsed = engine_of(ctx).parse(text)
@@ -190,7 +192,7 @@ def extract(
     text: Annotated[str | None, typer.Argument(help="The text; without it, standard input is read.")] = None,
     json: Json = False,
 ) -> None:
-    """Find the toponyms and addresses of a running text, with offsets."""
+    """Find the toponyms and addresses in running text, with offsets."""
     from sanyu.address.formats import extract_record
 
     found = engine_of(ctx).extract(sys.stdin.read() if text is None else text)
@@ -203,7 +205,7 @@ def extract(
 
 @address.command()
 def same(ctx: typer.Context, first: str, second: str, json: Json = False) -> None:
-    """Tell whether two texts mean the same address: same, partial or different."""
+    """Compare two addresses: same, partial or different."""
     from sanyu.address.formats import same_record
 
     said = engine_of(ctx).same(first, second)
@@ -220,12 +222,12 @@ def same(ctx: typer.Context, first: str, second: str, json: Json = False) -> Non
 def alias(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="The other name.")],
-    entity: Annotated[str | None, typer.Option(help="entity_id of the thing that it names.")] = None,
-    element: Annotated[str | None, typer.Option(help="Name of the road, place, community or division that it stands for.")] = None,
-    level: Annotated[str | None, typer.Option(help="Level of the element, where two levels share its name.")] = None,
+    entity: Annotated[str | None, typer.Option(help="entity_id of the thing that the name stands for.")] = None,
+    element: Annotated[str | None, typer.Option(help="Name of the road, place, community or division that the alias stands for.")] = None,
+    level: Annotated[str | None, typer.Option(help="Level of the element, if two levels share its name.")] = None,
     kind: Annotated[str | None, typer.Option(help="short, former, english, dish, …")] = None,
 ) -> None:
-    """Add another name to the lake's index (or to --index): the next call knows it, without a rebuild."""
+    """Add another name to the lake's index (or to --index); it takes effect at once, without a rebuild."""
     if (entity is None) == (element is None):
         raise typer.BadParameter(say("give either --entity or --element", "请给出 --entity 或 --element 之一"))
     engine_of(ctx).add_alias(name, entity_id=entity, element=element, level=level, kind=kind)
@@ -235,11 +237,13 @@ def alias(
 @address.command()
 def build(
     ctx: typer.Context,
-    out: Annotated[Path | None, typer.Option(help="Folder for the engine of --gazetteer; without it the lake's index is built.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Build although no table has changed.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the engine built from --gazetteer; by default the lake's index is built.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Build even if no table has changed.")] = False,
     json: Json = False,
 ) -> None:
-    """Build the index: of the lake's own tables, or of --gazetteer into a folder."""
+    """Build the index from the lake's own tables, or from --gazetteer into a folder."""
     if out is not None:
         if ctx.meta["engine"]["gazetteer"] is None:
             raise typer.BadParameter(say("--out needs --gazetteer", "--out 需要 --gazetteer"))
@@ -256,7 +260,7 @@ def build(
         return
     show.table(None, (say("kind", "类别"), say("rows", "行数")), sorted(report.kinds.items()))
     made = say(
-        f"{report.state}: {report.shards_made} of {report.shards} districts made",
+        f"{report.state}: {report.shards_made} of {report.shards} districts built",
         f"{report.state}：重建 {report.shards_made}/{report.shards} 个区县",
     )
     show.console.print(f"{report.index_id} {made} ({report.seconds:.1f} s)", highlight=False)
@@ -265,10 +269,12 @@ def build(
 @address.command()
 def geocode(
     ctx: typer.Context,
-    table: Annotated[list[str] | None, typer.Argument(help="Tables of the lake; without, every one whose contract asks for it.")] = None,
+    table: Annotated[
+        list[str] | None, typer.Argument(help="Tables of the lake; by default every table whose contract asks for geocoding.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Give the rows of tables that have an address but no place their match; only rows that are new or changed are matched."""
+    """Match the rows that have an address but no geometry; only new or changed rows are processed."""
     from jobs import geocode as job
 
     context: Context = ctx.obj
@@ -285,13 +291,13 @@ def geocode(
 @address.command()
 def serve(
     ctx: typer.Context,
-    host: Annotated[str, typer.Option(help="Address to listen on; another than loopback needs a key.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on; addresses other than loopback need a key.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8090,
     key_env: Annotated[str | None, typer.Option(help="Name of the environment variable that holds the API key.")] = None,
-    per_second: Annotated[float, typer.Option(min=0.1, help="Requests a second and client.")] = 200.0,
-    most: Annotated[int, typer.Option(min=1, max=100_000, help="Addresses in one call.")] = 1000,
+    per_second: Annotated[float, typer.Option(min=0.1, help="Requests per second and client.")] = 200.0,
+    most: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of addresses in one call.")] = 1000,
 ) -> None:
-    """Answer over HTTP; the description with examples is at /docs."""
+    """Serve the engine over HTTP; see /docs for the API and examples."""
     from sanyu.address.service import Limits, key_of_environment
     from sanyu.address.service import serve as run
 
@@ -303,7 +309,7 @@ def serve(
 
 
 def _rows(ctx: typer.Context, source: str) -> tuple[Rows, int]:
-    """Return the rows of a file, or else of the lake's table of that name, and about how many there are."""
+    """Return the rows of a file, or of the lake's table with that name, and their approximate number."""
     from sanyu.address.tablefiles import rows_of, table_rows
 
     path = Path(source)
@@ -330,7 +336,7 @@ def _show_match(found: Match) -> None:
     if found.reasons and not found.code:
         show.table(None, heads, [(r.level, r.asked, r.found, r.code) for r in found.reasons])
     if found.candidates:
-        show.table(None, (say("could be", "可能是"), say("division", "区划")), [(c.standard, c.division_code) for c in found.candidates])
+        show.table(None, (say("candidates", "可能是"), say("division", "区划")), [(c.standard, c.division_code) for c in found.candidates])
 
 
 def _status(status: str) -> str:

@@ -1,4 +1,4 @@
-"""The map of a batch: a page that opens from a disk, with the rows that have a place and the gazetteer's roads below them."""
+"""The map of a batch: a page that opens from disk and shows the rows with a location over the gazetteer's roads."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sanyu.address.tablefiles import CRS, Writer, shapes_of
 from sanyu.serve.layers import MapLayer
 from sanyu.serve.preview import render
 
-MOST_ROWS = 50_000  # more make the page slow to open; the tables have them all
+MOST_ROWS = 50_000  # more would make the page slow to open; the tables contain all rows
 
 
 MOST_ROADS = 20_000
 
 
 class MapWriter(Writer):
-    """A page with a map of the first rows that have a place; `roads` (name, geom as WKB) tell where that is."""
+    """A page with a map of the first rows that have a location; `roads` (name, geom as WKB) give orientation."""
 
     def __init__(self, path: Path, prefix: str, roads: pa.Table | None = None) -> None:
         super().__init__(path, prefix)
@@ -52,7 +52,7 @@ class MapWriter(Writer):
             subtitle = say(f"{self.placed:,} of {self.rows:,} rows on the map", f"地图上 {self.placed:,} / {self.rows:,} 行")
             render(layers, self.part, title, subtitle, [])
         else:
-            text = say(f"None of the {self.rows:,} rows has a place", f"{self.rows:,} 行均无位置")
+            text = say(f"None of the {self.rows:,} rows has a location", f"{self.rows:,} 行均无位置")
             self.part.write_text(f'<!DOCTYPE html><meta charset="utf-8"><title>{title}</title><p>{text}</p>\n', "utf-8")
         super().finish()
 

@@ -34,7 +34,7 @@ def _options(
     ctx: typer.Context,
     lake: Annotated[str | None, typer.Option(help="Folder or s3a://bucket/prefix of the lake.")] = None,
     sources: Annotated[str | None, typer.Option(help="Folder with city.toml and the source definitions.")] = None,
-    data: Annotated[str | None, typer.Option(help="Folder that the sources' paths start from.")] = None,
+    data: Annotated[str | None, typer.Option(help="Folder that the sources' paths are relative to.")] = None,
     contracts: Annotated[str | None, typer.Option(help="Folder with your own contracts.")] = None,
     lang: Annotated[str | None, typer.Option(help="en or zh.")] = None,
 ) -> None:
@@ -64,7 +64,7 @@ def sources(ctx: typer.Context, json: Json = False) -> None:
 def plan(ctx: typer.Context, source: str, json: Json = False) -> None:
     """Show what `run` would do with a source, without doing it: files, rows, mapping, tables.
 
-    Files that can't be read are named, and left out as `run` leaves them out; only where none can be read, that is an error.
+    Files that can't be read are listed and skipped, as in `run`; it is an error only if none can be read.
     """
     from jobs.loading.plan import planned
 
@@ -231,11 +231,11 @@ def quarantine(
     ctx: typer.Context,
     table: str,
     limit: int = 20,
-    release: Annotated[str | None, typer.Option(help="Take in the rows that failed only this check, by a decision of a person.")] = None,
-    note: Annotated[str, typer.Option(help="Why they are released; kept with the rows.")] = "",
+    release: Annotated[str | None, typer.Option(help="Release the rows that failed only this check.")] = None,
+    note: Annotated[str, typer.Option(help="Why they are released; recorded with the rows.")] = "",
     json: Json = False,
 ) -> None:
-    """Show why rows of a table were rejected; release those that failed one check."""
+    """Show why rows of a table were rejected, or release those that failed only one check."""
     from jobs.loading.quarantine import listed, release_rows
 
     context: Context = ctx.obj
@@ -258,7 +258,7 @@ def quarantine(
 def _show_released(report: dict[str, Any]) -> None:
     show.console.print(f"{report['released']:,} rows released into {report['table']}")
     if report["left"]:
-        show.console.print(f"{report['left']:,} rows stay: a required column would be empty", style="yellow")
+        show.console.print(f"{report['left']:,} rows stay in quarantine: a required column would be empty", style="yellow")
 
 
 @app.command()
@@ -299,7 +299,7 @@ def publish(ctx: typer.Context, json: Json = False) -> None:
 
 @app.command()
 def marts(ctx: typer.Context, json: Json = False) -> None:
-    """Build the marts with dbt over the rows that are valid now, test them, and commit them."""
+    """Build the marts with dbt over the currently valid rows, test them, and commit them."""
     from jobs.marts import run
 
     context: Context = ctx.obj
@@ -336,9 +336,9 @@ def demo(
     ctx: typer.Context,
     city: Annotated[str, typer.Option(help="demo, san-francisco, hangzhou, or a folder of sources.")] = "demo",
     data: Annotated[str | None, typer.Option(help="Folder of the city's files; the demo city generates its own.")] = None,
-    keep: Annotated[bool, typer.Option("--keep-airflow", help="Leave Airflow up with its UI.")] = False,
+    keep: Annotated[bool, typer.Option("--keep-airflow", help="Keep Airflow and its UI running afterwards.")] = False,
 ) -> None:
-    """Run a city from landing to a first release through Airflow, and show what came out."""
+    """Run a city from landing to a first release through Airflow, and show the results."""
     from sanyu.shipped import repository
 
     repository("sanyu demo")
@@ -349,7 +349,7 @@ def demo(
 
 @app.command()
 def where(json: Json = False) -> None:
-    """Show where the chains, the DAGs and the source definitions are that come with Sanyu, and its packages."""
+    """Show the folders of Sanyu's built-in chains, DAGs and source definitions, and of its packages."""
     from sanyu.shipped import FOLDERS, packages, shipped
 
     found = {name: str(shipped(name)) for name in FOLDERS} | {"packages": str(packages())}
@@ -361,8 +361,8 @@ def where(json: Json = False) -> None:
 
 
 @app.command()
-def docs(ctx: typer.Context, check: Annotated[bool, typer.Option(help="Only tell whether they are up to date.")] = False) -> None:
-    """Write what is generated from the contracts: table pages, messages, codes, ODCS, dbt sources."""
+def docs(ctx: typer.Context, check: Annotated[bool, typer.Option(help="Only check whether they are up to date.")] = False) -> None:
+    """Write the files generated from the contracts: table pages, messages, codes, ODCS, dbt sources."""
     from cli.generate import generate
     from sanyu.shipped import repository
 
@@ -379,7 +379,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; errors that a user can act on are one line on stderr and the message's exit code."""
     signal.signal(signal.SIGTERM, interrupted)
     try:
-        code = app(arguments, standalone_mode=False)  # what `typer.Exit` bears comes back instead of ending the process
+        code = app(arguments, standalone_mode=False)  # the code of `typer.Exit` is returned instead of ending the process
         if code:
             sys.exit(code)
     except SanyuError as error:

@@ -1,4 +1,4 @@
-"""`sanyu demo`: a whole city, from its files to its first release, through Airflow, with a summary a person can check."""
+"""`sanyu demo`: a whole city, from its files to its first release, through Airflow, with a summary for checking the result."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from schemas.messages import SanyuError
 WORK = Path(".sanyu")
 LOAD, RELEASE = "city", "release"
 RELEASE_PATIENCE_S = 90
-SECONDS_BETWEEN_LINES = 15  # of progress, where the output is no terminal that a status line could live in
+SECONDS_BETWEEN_LINES = 15  # between progress lines if the output is not a terminal with a status line
 
 
 @dataclass
 class Demo:
-    """One run: where the city's files are, the lake, and what has been seen of Airflow's runs."""
+    """One run of the demo: the context with lake and settings, the city, and the console that reports progress."""
 
     context: Context
     city: str
@@ -49,7 +49,7 @@ class Demo:
         self.console.print(f"[dim]{time.monotonic() - self.started:6.0f} s[/]  {text}", highlight=False)
 
     def event(self, event: RunEvent) -> None:
-        """Print what ended or failed; what runs is in the status line."""
+        """Print tasks that ended or failed; running tasks are shown in the status line."""
         if event.task is None:
             return
         if event.state in ("success", "failed", "skipped", "up_for_retry"):
@@ -82,9 +82,9 @@ def run_demo(options: Mapping[str, Any], city: str, data: str | None, *, keep_ai
         demo = Demo(context, folder.name, console, status, time.monotonic())
         editions = _first_editions(work) if generated else (None,)
         chains = _chains(folder.name)
-        # An edition is generated while Airflow starts or the one before is loaded: these leave a core idle half of the time.
+        # An edition is generated while Airflow starts or the previous one is loaded, since both leave a core idle half of the time.
         making = pool.submit(_generated, work, editions[0])
-        # Geocoding waits to be switched on: it would be a Spark session beside the release's.
+        # Geocoding stays disabled, because it would run a second Spark session next to the release's.
         home, dags = WORK / "airflow" / folder.name, (LOAD, RELEASE, *(f"chain_{name}" for name in chains))
         with LocalAirflow(context.settings, home, shipped("dags"), only=dags) as airflow, _progress(demo):
             demo.say(f"Airflow is up at {airflow.url}")
@@ -98,7 +98,7 @@ def run_demo(options: Mapping[str, Any], city: str, data: str | None, *, keep_ai
                 is_changed = _load(demo, airflow)
                 if edition == editions[-1]:
                     _mine(demo, airflow, chains, again=is_changed)
-                if generated:  # each edition while it is the newest: tables of facts keep no history
+                if generated:  # score each edition while it is the newest, because fact tables keep no history
                     is_mined = bool(chains) and edition == editions[-1]
                     scores[edition or 2] = score(context.lake, work / "truth" / str(edition or 2), mined=is_mined)
             status.stop()
@@ -109,12 +109,12 @@ def run_demo(options: Mapping[str, Any], city: str, data: str | None, *, keep_ai
 
 
 def _first_editions(work: Path) -> tuple[Literal[1, 2] | None, ...]:
-    """Return which editions of the generated city are still to be delivered; the second stays, so that a second demo changes nothing."""
+    """Return the editions of the generated city still to be delivered; none after the second, so that a second demo changes nothing."""
     return (None,) if (work / "truth" / "2").is_dir() else (1, 2)
 
 
 def _generated(work: Path, edition: Literal[1, 2] | None) -> None:
-    """Generate an edition of the demo city beside the one that is delivered; None is nothing to do."""
+    """Generate an edition of the demo city next to the delivered one; None means there is nothing to do."""
     if edition:
         fresh = _fresh(work, edition)
         shutil.rmtree(fresh, ignore_errors=True)
@@ -126,7 +126,7 @@ def _fresh(work: Path, edition: int) -> Path:
 
 
 def _deliver(demo: Demo, work: Path, edition: Literal[1, 2]) -> None:
-    """Put a generated edition of the demo city where its sources read, in place of the one before, and keep its truth."""
+    """Move a generated edition of the demo city to where its sources read, replacing the previous one, and keep its truth."""
     fresh = _fresh(work, edition)
     shutil.rmtree(work / "data", ignore_errors=True)
     (fresh / "data").rename(work / "data")
@@ -135,16 +135,16 @@ def _deliver(demo: Demo, work: Path, edition: Literal[1, 2]) -> None:
     truth.parent.mkdir(parents=True, exist_ok=True)
     (fresh / "truth").rename(truth)
     fresh.rmdir()
-    demo.say(f"demo city, edition {edition}, is delivered to {work / 'data'}")
+    demo.say(f"demo city, edition {edition}, was delivered to {work / 'data'}")
 
 
 def _chains(city: str) -> tuple[str, ...]:
-    """Return the chains that are of this city, but for those that run by partition."""
+    """Return the chains of this city, except those that run by partition."""
     return tuple(chain.name for chain in load_chains(shipped("chains")).values() if chain.city == city and chain.partition is None)
 
 
 def _mine(demo: Demo, airflow: LocalAirflow, chains: tuple[str, ...], *, again: bool) -> None:
-    """Run the city's chains, where its tables have changed or a chain's page is not there."""
+    """Run the city's chains if its tables have changed or a chain's page is missing."""
     for name in chains:
         if again or not demo.context.lake.store.exists(_page(name)):
             airflow.trigger(f"chain_{name}")
@@ -156,7 +156,7 @@ def _page(chain: str) -> str:
 
 
 def _load(demo: Demo, airflow: LocalAirflow) -> bool:
-    """Run the city's DAG, wait for the release that its changes bring about, and tell whether there were any."""
+    """Run the city's DAG, wait for the release that changes trigger, and return whether there were any changes."""
     before = _release_runs(airflow)
     run_id = airflow.trigger(LOAD)
     try:
@@ -189,7 +189,7 @@ def _release_runs(airflow: LocalAirflow) -> int:
 
 @contextmanager
 def _progress(demo: Demo) -> Iterator[None]:
-    """Show what the running Spark job says in the status line; in a log file, as a line now and then."""
+    """Show the running Spark job's progress in the status line or, in a log file, as an occasional line."""
     stop = threading.Event()
     file = Path(demo.context.settings.lake) / "runs" / "progress.txt"
     begun_at = time.time()
@@ -214,7 +214,7 @@ def _progress(demo: Demo) -> Iterator[None]:
 
 
 def _summary(demo: Demo, scores: Mapping[int, Score], chains: tuple[str, ...]) -> int:
-    """Print the ledger, the scores where the truth is known, and where to look."""
+    """Print the ledger, the scores where the truth is known, and the paths of the results."""
     from sanyu.serve.release import current
 
     context, console = demo.context, demo.console
@@ -248,14 +248,14 @@ def _summary(demo: Demo, scores: Mapping[int, Score], chains: tuple[str, ...]) -
 
 
 def in_order(rows: list[dict[str, Any]], sources: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the ledger's rows by run, and within a run as the sources are loaded, marts last; a mart without a row is left out."""
+    """Return the ledger's rows by run, then in loading order with marts last; marts without rows are left out."""
     position = {name: number for number, name in enumerate(sources)}
     told = [row for row in rows if row["rows_in"] or row["delta_version"] is not None or row["status"] == "failed"]
     return sorted(told, key=lambda row: (row["recorded_at"], position.get(row["source_name"], len(position)), row["table_name"]))
 
 
 def _wait(console: Console, airflow: LocalAirflow) -> None:
-    console.print(f"\nAirflow stays up at {airflow.url}; Ctrl-C stops it")
+    console.print(f"\nAirflow keeps running at {airflow.url}; press Ctrl-C to stop it")
     try:
         while True:
             time.sleep(3600)

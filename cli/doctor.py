@@ -1,4 +1,4 @@
-"""What `sanyu doctor` looks at: whether this machine can run the lakehouse, and what to do where it can't."""
+"""The checks of `sanyu doctor`: whether this machine can run the lakehouse, and how to fix what is missing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _AIRFLOW_BYTES = 2 * _GIB
 
 @dataclass(frozen=True)
 class Check:
-    """One finding: `detail` says what was found, `remedy` what to do where it is not well (empty otherwise)."""
+    """One finding: `detail` says what was found, `remedy` how to fix it (empty if `ok`)."""
 
     name: str
     ok: bool
@@ -36,7 +36,7 @@ class Check:
 
 
 def checks(settings: Settings) -> list[Check]:
-    """Return the findings about this machine, in the order in which they are to be mended; nothing is changed."""
+    """Return the findings about this machine in the order in which to fix them; changes nothing."""
     looks: list[tuple[str, Callable[[Settings], str]]] = [
         ("python", _python),
         ("pins", _pins),
@@ -74,7 +74,7 @@ def _python(_: Settings) -> str:
 
 
 def _pins(_: Settings) -> str:
-    """Compare every package of the lock with what is installed; without the repository, those that the library itself pins."""
+    """Compare the locked packages with the installed ones; without the repository, the packages pinned by the library."""
     root = checkout()
     lock = "\n".join(importlib.metadata.requires("sanyu") or ()) if root is None else (root / "requirements.lock").read_text("utf-8")
     wanted = dict(re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s\\;]+)(?!.*extra ==)", lock, re.MULTILINE))
@@ -88,7 +88,7 @@ def _pins(_: Settings) -> str:
 
 
 def _normal(name: str) -> str:
-    """Return a distribution's name in its one spelling (PEP 503)."""
+    """Return a distribution's normalised name (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -126,7 +126,7 @@ def _memory(settings: Settings) -> str:
 
 
 def _available_memory() -> int:
-    """Return the bytes that programs can still get, swap not counted."""
+    """Return the bytes of available memory, without swap."""
     text = Path("/proc/meminfo").read_text("ascii")
     match = re.search(r"^MemAvailable:\s+(\d+) kB", text, re.MULTILINE)
     return int(match[1]) * 1024 if match else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
@@ -141,7 +141,7 @@ def _disk(settings: Settings) -> str:
 
 
 def _lake(settings: Settings) -> str:
-    """Try to make a file where the lake is or will be; a lake on S3 is not touched."""
+    """Try to create a file at the lake's (future) location; a lake on S3 is not touched."""
     if settings.on_s3:
         return settings.lake
     folder = _existing(Path(settings.lake))
@@ -168,13 +168,13 @@ def _isolation(_: Settings) -> str:
 
 
 def _shared(_: Settings) -> str:
-    """Say where the real cities' data are; without them only the tests and demos that need them are left out."""
+    """Return the location of the real cities' data; without them, only the tests and demos that need them are skipped."""
     place = Path(os.environ.get("SANYU_SHARED") or (checkout() or Path.cwd()).parent / "shared").resolve() / "data"
     return str(place) if place.is_dir() else "–"
 
 
 def _existing(path: Path) -> Path:
-    """Return the path or its nearest parent that is there."""
+    """Return the path or its nearest existing parent."""
     resolved = path.resolve()
     return next(place for place in (resolved, *resolved.parents) if place.exists())
 

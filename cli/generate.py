@@ -1,4 +1,4 @@
-"""Write what is generated from contracts, code lists and messages: `sanyu docs`, `sanyu docs --check`."""
+"""Write the files generated from contracts, code lists and messages: `sanyu docs`, `sanyu docs --check`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OWNED = ("docs/tables/**/*.md", "docs/tables/**/*.odcs.yaml", "tests/golden/*.js
 
 
 def stale(root: Path) -> dict[str, str]:
-    """Return the generated files that are not as they should be, path → unified diff; a file that nothing generates any more counts."""
+    """Return outdated generated files, path → unified diff, including files that are no longer generated."""
     wanted = _pages()
     present = {str(p.relative_to(root)) for glob in OWNED for p in root.glob(glob)}
     found = {path: (root / path).read_text("utf-8") if (root / path).exists() else "" for path in {*wanted, *present}}
@@ -22,7 +22,7 @@ def stale(root: Path) -> dict[str, str]:
 
 
 def write(root: Path) -> list[str]:
-    """Bring all generated files up to date and return the paths that changed."""
+    """Update all generated files and return the paths that changed."""
     wanted = _pages()
     changed = list(stale(root))
     for path in changed:
@@ -36,7 +36,7 @@ def write(root: Path) -> list[str]:
 
 
 def generate(root: Path, *, check_only: bool = False) -> int:
-    """Write what is stale and name it, or with `check_only` show the differences; 1 if it was only checked and something is stale."""
+    """Write and list outdated files or, with `check_only`, show the differences and return 1 if there are any."""
     if check_only:
         differences = stale(root)
         sys.stdout.writelines(f"{text}\n" for text in differences.values())

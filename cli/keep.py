@@ -1,4 +1,4 @@
-"""Keeping a lake sound: `sanyu verify | restore | maintain | accept`; `sanyu repair` is in `cli.repair`."""
+"""Maintenance of a lake: `sanyu verify | restore | maintain | accept`; `sanyu repair` is in `cli.repair`."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def add_to(app: typer.Typer) -> None:
 def verify(
     ctx: typer.Context,
     table: Annotated[list[str] | None, typer.Argument(help="Tables to check; without one, the whole lake.")] = None,
-    quick: Annotated[bool, typer.Option(help="Leave out what reads every byte: checksums of data files and landed files.")] = False,
+    quick: Annotated[bool, typer.Option(help="Skip checks that read every byte: checksums of data files and landed files.")] = False,
     json: Json = False,
 ) -> None:
-    """Check that the lake is whole: logs, files, checksums, keys, ledger, bridge, landing, leases, release. Exit code 3 if not."""
+    """Check the lake's integrity: logs, files, checksums, keys, ledger, bridge, landing, leases, release. Exit code 3 on findings."""
     from jobs.verify import verified
 
     context: Context = ctx.obj
@@ -47,12 +47,14 @@ def verify(
 def restore(
     ctx: typer.Context,
     table: str,
-    version: Annotated[int | None, typer.Option(help="Delta version to put the table back to.")] = None,
-    at: Annotated[str | None, typer.Option(help="Or a time: the version that the table had then; without a zone Beijing time.")] = None,
-    note: Annotated[str, typer.Option(help="Why; kept in the ledger.")] = "",
+    version: Annotated[int | None, typer.Option(help="Delta version to restore.")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="Or a time: restores the version current at that time; Beijing time unless a zone is given.")
+    ] = None,
+    note: Annotated[str, typer.Option(help="Reason; recorded in the ledger.")] = "",
     json: Json = False,
 ) -> None:
-    """Put a table back to an earlier version. Deliveries loaded since are out of it until `sanyu run` loads them again."""
+    """Restore an earlier version of a table. Deliveries loaded since are missing until `sanyu run` loads them again."""
     from sanyu.lake import restore as work
 
     context: Context = ctx.obj
@@ -65,7 +67,7 @@ def restore(
     if json:
         show.dump({"table": done.table, "to_version": done.to_version, "version": done.version, "out": [list(o) for o in done.out]})
         return
-    show.console.print(f"{done.table} is as it was at version {done.to_version} (now version {done.version})")
+    show.console.print(f"{done.table} is restored to version {done.to_version} (as version {done.version})")
     for source, number in done.out:
         show.console.print(f"delivery {number} of {source} is no longer in it; sanyu run {source} loads it again", style="yellow")
 
@@ -80,14 +82,14 @@ def _instant(text: str) -> dt.datetime:
 
 def maintain(
     ctx: typer.Context,
-    table: Annotated[list[str] | None, typer.Argument(help="Tables; without one, all.")] = None,
-    keep_hours: Annotated[int, typer.Option(min=0, help="Files of versions older than this are removed.")] = 7 * 24,
+    table: Annotated[list[str] | None, typer.Argument(help="Tables; by default all.")] = None,
+    keep_hours: Annotated[int, typer.Option(min=0, help="Remove files of versions older than this many hours.")] = 7 * 24,
     keep_deliveries: Annotated[
-        int | None, typer.Option(min=1, help="Also remove landed files of all but a source's newest deliveries.")
+        int | None, typer.Option(min=1, help="Also remove landed files, except those of this many newest deliveries per source.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Compact small files, write checkpoints and remove what no reader needs any more."""
+    """Compact small files, write checkpoints and remove files that no reader needs any more."""
     from jobs.maintain import maintained
 
     context: Context = ctx.obj
@@ -106,10 +108,10 @@ def maintain(
 def accept(
     ctx: typer.Context,
     source: str,
-    note: Annotated[str, typer.Option(help="Why it is right that so much ends; kept with the delivery.")],
+    note: Annotated[str, typer.Option(help="Why it is correct that so many rows end; recorded with the delivery.")],
     json: Json = False,
 ) -> None:
-    """Load a delivery that was held because it would end more rows than its limit."""
+    """Load a delivery that was held because it would end more rows than allowed."""
     from jobs.loading.load import accept as accepted
 
     context: Context = ctx.obj

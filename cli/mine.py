@@ -1,4 +1,4 @@
-"""`sanyu mine`: a tool of the shelf on a table of the lake. `sanyu chain`: several tools in a row, as a chain's TOML declares them."""
+"""`sanyu mine`: run a mining tool on a table of the lake. `sanyu chain`: run a sequence of tools declared in TOML."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ chains = typer.Typer(help="Run a declared sequence of mining tools.", no_args_is
 
 
 def add_to(app: typer.Typer) -> None:
-    """Hang the commands into the command line."""
+    """Add the commands to the command line."""
     app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(mine)
     app.add_typer(chains, name="chain")
 
@@ -31,7 +31,7 @@ def mine(
     picture: Annotated[Path | None, typer.Option(help="Draw the result to this file (PNG, SVG, PDF; a density also GeoTIFF).")] = None,
     json: Json = False,
 ) -> None:
-    """Mine a table: sanyu mine local_g core.basemap__building --value height_m --k 8; the tool's parameters are options of their names."""
+    """Mine a table: sanyu mine local_g core.basemap__building --value height_m --k 8; the tool's parameters are options."""
     from transforms.mining.shelf.tool import find_tool, tools
 
     if tool is None:
@@ -94,7 +94,7 @@ def _write_grid(context: Context, report: Any, path: Path) -> None:
 
 @chains.command("list")
 def list_chains(ctx: typer.Context, json: Json = False) -> None:
-    """List the chains that are declared."""
+    """List the declared chains."""
     from jobs.mining.chain import chain_folder
     from schemas.chain import load_chains
 
@@ -108,12 +108,14 @@ def list_chains(ctx: typer.Context, json: Json = False) -> None:
 def run_chain(
     ctx: typer.Context,
     name: str,
-    step: Annotated[str | None, typer.Option(help="Run only this step; what it reads must be there.")] = None,
+    step: Annotated[str | None, typer.Option(help="Run only this step; the tables it reads must exist.")] = None,
     partition: Annotated[str | None, typer.Option(help="One partition of the chain's table, such as '330106|2026-01'.")] = None,
-    truth: Annotated[Path | None, typer.Option(help="Folder of the demo city's truth: say how well planted hot spots were found.")] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="Folder of the demo city's truth; reports how well planted hot spots were found.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Run a chain: each step's tool on its table, then the page with map, table and text."""
+    """Run a chain: each step's tool on its table, then write the page with map, table and text."""
     from jobs.mining.chain import run
 
     context: Context = ctx.obj
@@ -145,7 +147,7 @@ def planted(context: Context, truth: Path) -> list[dict[str, Any]]:
 
 
 def show_planted(scores: list[dict[str, Any]]) -> None:
-    """Print what `planted` has found."""
+    """Print the result of `planted`."""
     if scores:
         columns = tuple(scores[0])
         shown = [tuple(f"{v:.1%}" if isinstance(v, float) else f"{v}" for v in row.values()) for row in scores]
@@ -153,7 +155,7 @@ def show_planted(scores: list[dict[str, Any]]) -> None:
 
 
 def options(arguments: list[str], tool: str) -> dict[str, Any]:
-    """Return `--name value`, `--name=value`, `--flag` and `--no-flag` as parameters; SY-N002 on what is none."""
+    """Return `--name value`, `--name=value`, `--flag` and `--no-flag` as parameters; raises SY-N002 for unknown ones."""
     found: dict[str, Any] = {}
     rest = list(arguments)
     while rest:

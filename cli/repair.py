@@ -1,4 +1,4 @@
-"""`sanyu repair`: make again what a lake can make again."""
+"""`sanyu repair`: recreate damaged or lost parts of a lake from the rest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cli import show
 if TYPE_CHECKING:
     from jobs.context import Context
 
-commands = typer.Typer(no_args_is_help=True, help="Make again what is damaged and can be made again.")
+commands = typer.Typer(no_args_is_help=True, help="Repair damage that can be fixed from the rest of the lake.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -21,7 +21,7 @@ def add_to(app: typer.Typer) -> None:
 
 @commands.command("release")
 def repair_release(ctx: typer.Context) -> None:
-    """Let release/current.json name the newest complete release again, where it is damaged or names none."""
+    """Make release/current.json name the newest complete release again if it is damaged or names none."""
     from sanyu.serve.release import repair_pointer
 
     context: Context = ctx.obj
@@ -31,7 +31,7 @@ def repair_release(ctx: typer.Context) -> None:
 
 @commands.command("ledger")
 def repair_ledger(ctx: typer.Context) -> None:
-    """Add rows of the ledger and links of the bridge that the tables' commits tell of and that are missing."""
+    """Add missing ledger rows and bridge links that are recorded in the tables' commits."""
     from sanyu.lake.repair import ledger
 
     context: Context = ctx.obj
@@ -42,22 +42,22 @@ def repair_ledger(ctx: typer.Context) -> None:
 
 @commands.command("deliveries")
 def repair_deliveries(ctx: typer.Context) -> None:
-    """Note the deliveries that ledger and tables know and whose files below landing are lost."""
+    """Register again the deliveries that ledger and tables know but landing has lost."""
     from sanyu.lake.repair import numbers
 
     context: Context = ctx.obj
     found = numbers(context.lake)
     for source, count in found.items():
-        show.console.print(f"{source}: {count} deliveries noted again")
+        show.console.print(f"{source}: {count} deliveries registered again")
     if not found:
         show.console.print("no delivery is missing")
 
 
 @commands.command("table")
 def repair_table(ctx: typer.Context, table: str) -> None:
-    """Set aside commit files that a power cut left empty at the end of a table's log; the next run makes the write again."""
+    """Set aside empty commit files that a power cut left at the end of a table's log; the next run repeats the write."""
     from sanyu.lake.repair import table as repaired
 
     context: Context = ctx.obj
     for key in repaired(context.lake, table, context.loading(lambda text: None).run_id):
-        show.console.print(f"{key} is set aside below _damaged/; sanyu run loads what it held")
+        show.console.print(f"{key} was moved below _damaged/; sanyu run loads its content again")

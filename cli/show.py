@@ -1,4 +1,4 @@
-"""Tables and numbers as a person reads them in a terminal, or as JSON for a program."""
+"""Output of tables and numbers for the terminal, or as JSON for programs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def say(english: str, chinese: str) -> str:
 
 
 def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
-    """Print rows under headings; `right` names the columns of numbers."""
+    """Print rows under headings; `right` names the right-aligned (numeric) columns."""
     shown = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for name in columns:
         shown.add_column(name, justify="right" if name in right else "left", no_wrap=name in right, overflow="fold")
@@ -45,7 +45,7 @@ def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[Any
 
 
 def number(value: Any) -> str:
-    """Return a cell: grouped integers, short floats, a dash for nothing."""
+    """Format a cell: grouped integers, short floats, a dash for None."""
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -58,7 +58,7 @@ def number(value: Any) -> str:
 
 
 def load_report(reports: Sequence[SourceReport]) -> None:
-    """Print what a load did: one row per table, then what needs a look."""
+    """Print what a load did: one row per table, then everything that needs attention."""
     heads = ("source", "table", "in", "loaded", "unchanged", "quarantined", "duplicate", "ended", "version", "s", "status")
     rows: list[tuple[Any, ...]] = []
     for report in reports:

@@ -23,7 +23,7 @@ TYPES: dict[DType, pa.DataType] = {
 
 
 def arrow_schema(contract: Contract) -> pa.Schema:
-    """Return the schema of the whole table, all fields nullable; title, unit, description and code list stand in the fields' metadata."""
+    """Return the schema of the whole table, all fields nullable; title, unit, description and code list are in the field metadata."""
     metadata = {"sanyu.contract": contract.name, "sanyu.contract_version": str(contract.version)}
     return pa.schema([_field(f) for f in fields_of(contract)], metadata=metadata)
 

@@ -1,4 +1,4 @@
-"""From a contract to the row checks, all in one pass: each check that fails adds a row to `errors` (rejected) or `warnings` (kept)."""
+"""Turn a contract into row checks, all in one pass: each failed check adds an entry to `errors` (rejected) or `warnings` (kept)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NUMBERS = (DType.INTEGER, DType.LONG, DType.DOUBLE)
 
 
 def check_sql(contract: Contract, level: str = "error", waived: tuple[str, ...] = ()) -> list[tuple[str, str]]:
-    """Return SQL per check: the condition that holds for a bad row, and its error struct. `waived` checks are left out."""
+    """Return SQL per check: the condition that is true for a bad row, and its error struct. `waived` checks are left out."""
     found: list[tuple[str, str, str]] = []
     if level == "error":
         found.append(("key", "source_key is null", error_sql("source_key", "key", "SY-Q009")))
@@ -27,9 +27,9 @@ def check_sql(contract: Contract, level: str = "error", waived: tuple[str, ...] 
 
 
 def screened(frame: DataFrame, contract: Contract, waived: tuple[str, ...] = ()) -> DataFrame:
-    """Add what the checks find to `errors` and put warnings into `warnings`; `frame` brings `errors` from the steps before.
+    """Add the results of the checks to `errors` and `warnings`; `frame` has the `errors` of earlier steps.
 
-    A waived check (a released row) is not made, and errors of that name from earlier steps are taken off.
+    A waived check (a released row) is skipped, and errors of that name from earlier steps are removed.
     """
     kept = f"filter(errors, e -> e.check not in ({', '.join(map(sql_text, waived))}))" if waived else "errors"
     return frame.withColumn("errors", F.expr(f"concat({kept}, {errors_sql(check_sql(contract, 'error', waived))})")).withColumn(
@@ -41,7 +41,7 @@ def _column_checks(column: Column, contract: Contract) -> list[tuple[str, str, s
     name, field = column.name, column.field
     checks: list[tuple[str, str, str]] = []
     if column.required:
-        # A value that was there and could not be read is already reported; saying "missing" as well would send the user the wrong way.
+        # An unreadable value has already been reported; reporting it as missing as well would mislead the user.
         checks.append(
             ("required", f"{name} is null and not exists(errors, e -> e.field = '{name}')", error_sql(name, "required", "SY-Q003"))
         )

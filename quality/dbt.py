@@ -1,7 +1,7 @@
 """dbt sources of the lake's tables for dbt-duckdb, with the tests that follow from the contracts.
 
-Two forms: tables read in place by `delta_scan`, for anybody's dbt project; and the views `core.<domain>__<entity>` of the rows that are
-valid and believed now, which `jobs.marts` makes for the project in `transforms/dbt`.
+Two forms: tables read in place by `delta_scan`, for anyone's dbt project; and the views `core.<domain>__<entity>` of the rows that are
+currently valid and believed, which `jobs.marts` creates for the project in `transforms/dbt`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ VIEWS_HEAD = "# Generated from the contracts by `sanyu docs`.\n"
 def dbt_sources(contracts: Iterable[Contract]) -> str:
     """Return a dbt `sources.yml`: one source per layer and domain, read in place by `delta_scan`; the lake's URL is `SANYU_LAKE`.
 
-    Tests of entity tables look at live rows only: history repeats its keys by design.
+    Tests of entity tables cover live rows only, because history repeats keys by design.
     """
     ordered = sorted(contracts, key=lambda c: c.name)
     groups = groupby(ordered, key=lambda c: f"{c.layer}_{c.domain}")
@@ -34,7 +34,7 @@ def dbt_sources(contracts: Iterable[Contract]) -> str:
 
 
 def dbt_views(contracts: Iterable[Contract]) -> str:
-    """Return the `sources.yml` of the project's own marts: the source `core`, one view per core table, its columns described."""
+    """Return the `sources.yml` for the project's own marts: the source `core` with one view per core table and its columns described."""
     tables = [
         {
             "name": f"{c.domain}__{c.entity}",

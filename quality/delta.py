@@ -18,7 +18,8 @@ def table_properties(contract: Contract) -> dict[str, str]:
     return {
         "delta.dataSkippingStatsColumns": ",".join(indexed),
         "delta.enableChangeDataFeed": str(is_stamped).lower(),
-        # What a job has made is replaced as a whole, and is readable, and writable without a JVM, to those that know no deletion vectors.
+        # Results of jobs are replaced as a whole. Without deletion vectors, readers and writers that lack the feature (and a JVM) can use
+        # them.
         "delta.enableDeletionVectors": str(contract.layer == "core").lower(),
         "sanyu.contract": contract.name,
         "sanyu.history": contract.history.value,
@@ -29,10 +30,10 @@ def table_properties(contract: Contract) -> dict[str, str]:
 
 
 def constraints(contract: Contract) -> dict[str, str]:
-    """Return constraint name → SQL: what no writer may ever break, cheap to test and certain.
+    """Return constraint name → SQL: invariants that no writer may break, cheap to test and certain.
 
-    Ranges and the contract's own required columns are not here but among the row checks: a person may release a row that failed one of
-    those, and the table must then take it. Delta takes an unknown result for a violation, so a condition says itself that a value may be
+    Ranges and the contract's own required columns are row checks instead: a person may release a row that failed one of them,
+    and the table must then accept it. Delta treats an unknown result as a violation, so a condition must say explicitly that a value may be
     missing.
     """
     if contract.layer == "raw":

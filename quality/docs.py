@@ -1,6 +1,6 @@
 """Generated pages: a Markdown page, an ODCS file and a golden file per table, the code lists and the messages.
 
-All functions are pure: they return text by path relative to the repository. `sanyu docs` writes it.
+All functions are pure: they return text by path relative to the repository; `sanyu docs` writes the files.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def pages(contracts: Mapping[str, Contract]) -> dict[str, str]:
 
 
 def golden(contract: Contract) -> str:
-    """Return the contract with all that is derived from it, as JSON; a change of either shows in review."""
+    """Return the contract and everything derived from it as JSON, so that changes are visible in review."""
     listed = {name: code_list_of(contract, name) for name in (f.name for f in fields_of(contract))}
     whole: dict[str, Any] = {
         "contract": contract.model_dump(mode="json"),

@@ -1,8 +1,8 @@
-"""From a contract to a Great Expectations suite, and a checkpoint on it as the gate behind a table.
+"""Turn a contract into a Great Expectations suite, and a checkpoint on it into the gate behind a table.
 
-The suite looks at the table as a whole after a load; the row checks (`quality.checks`) have looked at each row before it. What both say
-(ranges, codes, patterns) stands in the contract once. The Data Docs are one site for all tables: results and suites are kept beside the
-pages, because the index of a later run lists the earlier ones from there.
+The suite validates the table as a whole after a load, whereas the row checks (`quality.checks`) test each row before it. Rules used by both
+(ranges, codes, patterns) are defined once in the contract. The Data Docs are one site for all tables: results and suites are kept next to
+the pages, because the index of a later run lists the earlier ones from there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from schemas.fields import fields_of
 from schemas.messages import SanyuError
 from schemas.model import Contract, DType, History
 
-# Its classes are re-exported in a way that strict type checking takes for private.
+# Its classes are re-exported in a way that strict type checking treats as private.
 gxe: Any = expectations
 
 SITE = "sanyu"
@@ -39,7 +39,7 @@ NOTHING_RELEASED: Released = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Failed:
-    """An expectation that does not hold: how many rows are against it, and some of their values."""
+    """An expectation that failed: how many rows violate it, and some of their values."""
 
     code: str
     expectation: str
@@ -64,7 +64,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class GateResult:
-    """What a gate found; `page` is the result's page of the Data Docs."""
+    """The result of a gate; `page` is the result's page of the Data Docs."""
 
     table: str
     run_name: str
@@ -77,25 +77,25 @@ class GateResult:
         return not self.failed
 
     def require(self) -> None:
-        """Raise SY-Q110, which names each failure, unless the gate is open."""
+        """Raise SY-Q110, naming each failure, unless the gate is open."""
         if self.failed:
             found = "; ".join(str(f.error(self.table)) for f in self.failed)
             raise SanyuError("SY-Q110", table=self.table, count=len(self.failed), failures=found, page=self.page)
 
 
 def suite(contract: Contract, *, nested: bool = False, released: Released = NOTHING_RELEASED) -> gx.ExpectationSuite:
-    """Return the suite of a core or mart table, named after it; `nested` for Spark, where GX counts the fields of a struct as columns.
+    """Return the suite of a core or mart table, named after it; `nested` for Spark, where GX counts struct fields as columns.
 
-    Expectations on the values of a field leave out the contents (`row_hash`) that `released` names for it.
+    Expectations on a field's values exclude the rows (by `row_hash`) that `released` lists for it.
     """
     return gx.ExpectationSuite(name=contract.name, expectations=list(_expectations(contract, nested, released)))
 
 
 def gate(contract: Contract, frame: Any, docs_dir: Path, run_name: str, released: Released = NOTHING_RELEASED) -> GateResult:
-    """Validate a table, given as a Spark or pandas frame of all its columns, and write its pages into the Data Docs at `docs_dir`.
+    """Validate a table, given as a Spark or pandas frame with all its columns, and write its pages into the Data Docs at `docs_dir`.
 
-    `released` are the contents that a person has accepted, by field: their row hashes stand in the expectations of that field.
-    Nothing is cached: a Spark frame that is dear to compute should be, by the caller. No network, no analytics.
+    `released` are the rows that a person has accepted, by field; their row hashes appear in the expectations of that field.
+    Nothing is cached: the caller should cache an expensive Spark frame. No network, no analytics.
     """
     context = _context(docs_dir)
     batch = _batch_definition(context, contract, frame)
@@ -148,7 +148,7 @@ def _expectations(contract: Contract, nested: bool, released: Released) -> Itera
 
 
 def _but(released: Released, name: str) -> dict[str, Any]:
-    """Return the arguments that name a column, and leave out the rows whose content was accepted as it is."""
+    """Return the arguments that name a column, excluding the rows whose content was accepted."""
     hashes = sorted(released.get(name, ()))
     if not hashes:
         return {"column": name}
@@ -216,14 +216,14 @@ def _shown(value: Any) -> str:
 
 
 def _exceptions(info: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """Return the exceptions of a result, which GX gives either plain or one for each metric."""
+    """Return the exceptions of a result, which GX gives either directly or one per metric."""
     if not info:
         return []
     return [info] if "raised_exception" in info else [e for e in info.values() if isinstance(e, Mapping)]
 
 
 def _explained(kind: str, found: Mapping[str, Any], raised: str | None) -> tuple[str, str]:
-    """Return the message code of a failure and what it says beyond column and values."""
+    """Return the message code of a failure, and details beyond column and values."""
     if raised is not None:
         return "SY-Q109", raised.splitlines()[0]
     if kind == "expect_table_columns_to_match_set":

@@ -97,7 +97,7 @@ def _described(contract: Contract, field: FieldDef) -> str:
 
 
 def _rule(check: Check) -> dict[str, Any]:
-    """Return a check as the number of rows that break it; like the check itself, an unknown result breaks nothing."""
+    """Return a check as the number of rows that violate it; as in the check itself, an unknown result is not a violation."""
     return {
         "name": check.name,
         "type": "sql",
@@ -159,6 +159,6 @@ def english(contract: Contract) -> str:
 
 
 def own_fields(contract: Contract) -> tuple[FieldDef, ...]:
-    """Return the fields that are no part of the stamp, and `geom`."""
+    """Return the fields that are not part of the stamp, and `geom`."""
     stamped = {f.name for f in STAMP} - {c.name for c in contract.columns}
     return tuple(f for f in fields_of(contract) if f.name not in stamped)

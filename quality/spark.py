@@ -37,7 +37,7 @@ TYPES: dict[DType, DataType] = {
 
 
 def spark_schema(contract: Contract) -> StructType:
-    """Return the schema of the whole table, all fields nullable, each with its comment; what must not be empty is a Delta constraint."""
+    """Return the schema of the whole table, all fields nullable, each with its comment; Delta constraints enforce required values."""
     return StructType([StructField(f.name, TYPES[f.dtype], nullable=True, metadata={"comment": comment(f)}) for f in fields_of(contract)])
 
 

@@ -1,8 +1,8 @@
-"""A chain (专题链): a declared sequence of mining tools, each on a table of the lake or on what an earlier step found.
+"""A chain (专题链): a declared sequence of mining tools, each applied to a table of the lake or to the result of an earlier step.
 
-A chain is one TOML file. A step's `table` is a table of the lake or `@step`, the result of the step of that name; `where` is a condition
-in DuckDB's SQL, `with` are the tool's parameters. `[page]` says what the result page shows: the steps on the map, and a text. `[partition]`
-makes it a chain that runs for one partition of a table at a time: the one that has changed, or the one that is asked for.
+A chain is one TOML file. A step's `table` is a table of the lake or `@step`, the result of the step with that name; `where` is a condition
+in DuckDB SQL, `with` are the tool's parameters. `[page]` describes the result page: the step shown on the map, and a text. With
+`[partition]` the chain runs for one partition of a table at a time, either one that has changed or one that is requested.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from schemas.model import FIELD_NAME, Frozen
 
 
 class Step(Frozen):
-    """One tool of a chain."""
+    """One step: a tool with its table and parameters."""
 
     name: str
     tool: str
@@ -31,16 +31,16 @@ class Step(Frozen):
 
     @property
     def after(self) -> str | None:
-        """Return the step whose result this one reads, None for a table of the lake."""
+        """Return the name of the step whose result this one reads, None for a table of the lake."""
         return self.table[1:] if self.table.startswith("@") else None
 
     def within(self, condition: str) -> Step:
-        """Return the step over the rows that also meet a condition."""
+        """Return the step restricted to rows that also meet a condition."""
         return self.model_copy(update={"where": f"({condition}) AND ({self.where})" if self.where else condition})
 
 
 class Page(Frozen):
-    """What the result page shows: `map` names the step whose rows are drawn, `text` says what a reader should look for."""
+    """The content of the result page: `map` names the step whose rows are drawn, `text` tells the reader what to look for."""
 
     map: str
     text: str = ""
@@ -48,14 +48,14 @@ class Page(Frozen):
 
 
 class Partitioned(Frozen):
-    """The table by whose partitions a chain runs, and in pieces of which length: partitions by day can be taken by month or year."""
+    """The table whose partitions a chain runs on, and the time span of each run: daily partitions can be run by month or year."""
 
     table: str
     every: Literal["day", "month", "year"] = "day"
 
 
 class Chain(Frozen):
-    """A chain; its steps run in the order in which they stand."""
+    """A chain; its steps run in the order in which they are listed."""
 
     name: str
     title: str
@@ -72,7 +72,7 @@ class Chain(Frozen):
         return self.step
 
     def narrowed(self, key: str, condition: str) -> Chain:
-        """Return the chain over the rows of one partition: steps that read its table see only those; its name and title bear the key."""
+        """Return the chain restricted to one partition: steps on its table see only those rows; name and title include the key."""
         table = self.partition.table if self.partition else None
         steps = tuple(step.within(condition) if step.table == table else step for step in self.step)
         titles = {"title": f"{self.title}, {key}", "title_zh": f"{self.title_zh} {key}"}
@@ -95,7 +95,7 @@ class Chain(Frozen):
 
 
 def load_chain(path: Path) -> Chain:
-    """Read a chain; SY-N024 names file, field and reason."""
+    """Read a chain; SY-N024 with file, field and reason if it is invalid."""
     try:
         raw: dict[str, Any] = tomllib.loads(path.read_text("utf-8"))
         return Chain.model_validate({"name": path.stem, **raw})
@@ -107,7 +107,7 @@ def load_chain(path: Path) -> Chain:
 
 
 def load_chains(folder: Path) -> dict[str, Chain]:
-    """Return the chains of a folder by name; SY-N024 on a bad one, SY-N025 where there is no folder."""
+    """Return the chains of a folder by name; SY-N024 for an invalid one, SY-N025 if the folder is missing."""
     if not folder.is_dir():
         raise SanyuError("SY-N025", folder=str(folder))
     return {chain.name: chain for chain in map(load_chain, sorted(folder.glob("*.toml")))}

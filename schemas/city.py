@@ -1,4 +1,4 @@
-"""The city that a lake is of: its name, where it lies, and in which order its sources are loaded."""
+"""The city of a lake: its name, its location, and the order in which its sources are loaded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FORMER = frozenset(
 
 
 class City(Frozen):
-    """`extent` is (west, south, east, north) in degrees, EPSG:4490, with a margin: a coordinate beyond it is an error of the source."""
+    """`extent` is (west, south, east, north) in degrees, EPSG:4490, with a margin: a coordinate outside it is an error of the source."""
 
     name: str
     title: str
@@ -38,7 +38,7 @@ class City(Frozen):
 
 
 def load_city(folder: Path) -> City:
-    """Read `city.toml` of a folder of sources; SY-D001 or SY-D002 on a bad one, SY-D004 where there is none."""
+    """Read `city.toml` of a folder of sources; SY-D001 or SY-D002 if it is invalid, SY-D004 if it is missing."""
     path = folder / CITY_FILE
     if not path.is_file():
         raise SanyuError("SY-D004", folder=str(folder))

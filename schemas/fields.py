@@ -1,9 +1,9 @@
-"""The field dictionary: every column of every contract stands here once, so that one quantity has one name in every table.
+"""The field dictionary: every column of every contract is defined here once, so that a quantity has the same name in every table.
 
 Names end in the SI unit (`_m`, `_kmh`, `_s`), in `_code` (a value of a code list or of a coding standard), `_name` or `_text` (free
 text), `_at` (UTC instant), `_on` (calendar date), `_count` (a number of things), or begin with `is_` (boolean). `aliases` are names seen
-in the wild: a mapping is suggested by them, never made. The stamp's own columns stand in `schemas.stamp`, those of the bookkeeping tables
-in `schemas.ops`.
+in the wild: they are used to suggest a mapping, never to make one. The stamp's own columns are in `schemas.stamp`, those of the
+bookkeeping tables in `schemas.ops`.
 """
 
 from __future__ import annotations
@@ -327,7 +327,7 @@ OWN: dict[str, FieldDef] = {f.name: f for f in list(globals().values()) if isins
 
 
 def fields_of(contract: Contract) -> tuple[FieldDef, ...]:
-    """Return all fields of a table in table order: with stamp and `geom` in `core` and `mart`, the contract's columns alone in `raw`.
+    """Return all fields of a table in table order: in `core` and `mart` with stamp and `geom`, in `raw` only the contract's columns.
 
     A stamp column that the contract lists itself comes with the contract's pattern and code list.
     """
@@ -338,7 +338,7 @@ def fields_of(contract: Contract) -> tuple[FieldDef, ...]:
 
 
 def code_list_of(contract: Contract, name: str) -> str | None:
-    """Return the code list that a column's values are in: the contract's class list for its class column, else the field's own."""
+    """Return the code list of a column's values: the contract's class list for its class column, otherwise the field's own."""
     if name in (contract.attribute.class_code, stamp.CLASS_CODE.name):
         return contract.attribute.class_list
     listed = {f.name: f.code_list for f in fields_of(contract)}
@@ -346,7 +346,7 @@ def code_list_of(contract: Contract, name: str) -> str | None:
 
 
 def nearest(column: str) -> FieldDef | None:
-    """Return the field that a column of this name stands for, by name or alias whatever the case; None if there is none."""
+    """Return the field with this name or alias, ignoring case; None if there is none."""
     wanted = column.strip().casefold()
     for field in OWN.values():
         if wanted == field.name or wanted in (alias.casefold() for alias in field.aliases):

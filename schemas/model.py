@@ -1,7 +1,7 @@
-"""What a contract is made of: fields, columns, the stamp rule per domain, checks, thresholds.
+"""The parts of a contract: fields, columns, the stamp rule per domain, checks, thresholds.
 
-A contract is the one place where a table is described. Spark and Arrow schemas, Delta constraints and comments, row checks, the Great
-Expectations suite, dbt sources, ODCS YAML, the docs page and the golden file are derived from it (package `quality`), never written twice.
+A contract is the only place where a table is described. Spark and Arrow schemas, Delta constraints and comments, row checks, the Great
+Expectations suite, dbt sources, ODCS YAML, the docs page and the golden file are derived from it (package `quality`).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ FIELD_NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 
 
 class Frozen(BaseModel):
-    """Base of all contract parts: immutable, and an unknown key is an error."""
+    """Base of all contract parts: immutable, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class DType(StrEnum):
-    """Column types that every engine of the house reads: Spark, Arrow, DuckDB, Polars, GeoPandas."""
+    """Column types that all engines in use can read: Spark, Arrow, DuckDB, Polars, GeoPandas."""
 
     STRING = "string"
     BOOLEAN = "boolean"
@@ -49,7 +49,7 @@ class GeometryKind(StrEnum):
 
 
 class History(StrEnum):
-    """How a table keeps its past."""
+    """How a table keeps its history."""
 
     ENTITY = "entity"  # bitemporal keyed merge: one live row per entity and valid interval
     FACT = "fact"  # partition overwrite bounded by the batch
@@ -64,13 +64,13 @@ class SecurityLabel(StrEnum):
 
 
 def highest(labels: Iterable[SecurityLabel]) -> SecurityLabel:
-    """Return the most secret of labels, `public` of none."""
+    """Return the highest of the labels, `public` if there are none."""
     order = list(SecurityLabel)
     return max(labels, key=order.index, default=SecurityLabel.PUBLIC)
 
 
 class FieldDef(Frozen):
-    """A quantity with one name everywhere; stands once, in `schemas/fields.py`."""
+    """A quantity with the same name everywhere; defined once, in `schemas/fields.py`."""
 
     name: str
     dtype: DType
@@ -107,7 +107,7 @@ class Column(Frozen):
 
 
 class Geometry(Frozen):
-    """The geometry column `geom` of a contract: ISO WKB in EPSG:4490; the geometry kind a row must have after conforming."""
+    """The geometry column `geom` of a contract: ISO WKB in EPSG:4490, and the geometry kind that a row must have after conforming."""
 
     kind: GeometryKind
     required: bool = True
@@ -115,7 +115,7 @@ class Geometry(Frozen):
 
 
 class TimeStamp(Frozen):
-    """Time domain: `valid_from` names a column that holds the start of validity, else the edition time of the batch counts.
+    """Time domain: `valid_from` names a column with the start of validity; without one, the edition time of the batch is used.
 
     `code` is the precision of `time_code`: `year`, `month`, `day`, `second`.
     """
@@ -127,10 +127,10 @@ class TimeStamp(Frozen):
 
 
 class SpaceStamp(Frozen):
-    """Space domain: finest BeiDou level given (1–10), and how `division_code` is found.
+    """Space domain: the finest BeiDou level (1–10), and how `division_code` is determined.
 
-    `within` looks a representative point up in `core.basemap__division`; `own` takes the contract's own column `division_code`;
-    `none` leaves it empty. `geocode` names the column whose address is geocoded where a row has no geometry.
+    `within` looks up a representative point in `core.basemap__division`; `own` takes the contract's own column `division_code`;
+    `none` leaves it empty. `geocode` names the address column used to geocode rows without a geometry.
     """
 
     max_grid_level: Annotated[int, Field(ge=1, le=10)] = 8
@@ -139,7 +139,7 @@ class SpaceStamp(Frozen):
 
 
 class AttributeStamp(Frozen):
-    """Attribute domain: the theme of the table and the columns that hold class and industry codes, each in a dated code list."""
+    """Attribute domain: the theme of the table and the columns with class and industry codes, each in a dated code list."""
 
     theme_code: str
     class_code: str | None = None
@@ -156,7 +156,7 @@ class Matching(Frozen):
 
 
 class Check(Frozen):
-    """A row check that the columns can't say: `expression` is Spark SQL that is true for a good row."""
+    """A row check that columns can't express: `expression` is Spark SQL that is true for a good row."""
 
     name: str
     field: str
@@ -167,8 +167,8 @@ class Check(Frozen):
 
 
 class Thresholds(Frozen):
-    """Shares (0–1): of rejected rows in a batch from which the run warns or fails, and of a source's open rows that a full delivery may
-    end before it is held for a decision."""
+    """Shares (0–1): the share of rejected rows in a batch from which a run warns or fails, and the share of a source's open rows that a
+    full delivery may end before it is held for a decision."""
 
     warn: float = 0.01
     fail: float = 0.25
@@ -176,7 +176,7 @@ class Thresholds(Frozen):
 
 
 class Contract(Frozen):
-    """A table, completely described. `grain` is one sentence: what one row is."""
+    """The complete description of a table. `grain` is one sentence that says what a row stands for."""
 
     name: str
     version: int = 1
@@ -245,7 +245,7 @@ class Contract(Frozen):
         return tuple(c.name for c in self.columns if c.required)
 
     def column(self, name: str) -> Column:
-        """Return the column; KeyError if there is none of that name."""
+        """Return the column; KeyError if there is no column of that name."""
         for c in self.columns:
             if c.name == name:
                 return c

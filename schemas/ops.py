@@ -1,6 +1,6 @@
-"""Bookkeeping tables: what happened to each batch and file, and what became of each identity.
+"""Bookkeeping tables: what happened to each batch and file, and what happened to each identity.
 
-Grain: see each contract. Rows are only ever added; `ledger` and `file` are written outside Spark, so a run that dies before Spark starts
+Grain: see each contract. Rows are only ever added. `ledger` and `file` are written without Spark, so a run that fails before Spark starts
 leaves its trace. Left out: logs, and anything about users.
 """
 

@@ -1,8 +1,8 @@
-"""Partitions of a table as the assets of a scheduler name them: `330106|2026-01-05` is one district on one day.
+"""Keys of partitions as used in a scheduler's assets: `330106|2026-01-05` is one district on one day.
 
-A contract's `partition_by` names the columns, in order. `division_code` counts by its district (the first six digits), an instant by its
-day in Beijing time, anything else by its value; `-` stands where there is none. A key may name a month or a year in place of a day, for
-consumers that work in larger pieces. How a table is stored does not follow from it.
+A contract's `partition_by` names the columns, in order. `division_code` is represented by its district (the first six digits), an instant
+by its day in Beijing time, anything else by its value, and a missing value by `-`. A key may name a month or a year instead of a day, for
+consumers that work in larger pieces. The keys say nothing about how a table is stored.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _PERIOD = re.compile(r"^(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?$")
 
 
 def partition_fields(contract: Contract) -> tuple[FieldDef, ...]:
-    """Return the fields that make a key of the table, none where it has no partitions."""
+    """Return the fields that form a key of the table, empty if it has no partitions."""
     fields = {field.name: field for field in table_fields(contract)} if contract.partition_by else {}
     return tuple(fields[name] for name in contract.partition_by)
 
 
 def is_period(field: FieldDef) -> bool:
-    """Tell whether a field's part of the key is a day."""
+    """Return whether a field's part of the key is a day."""
     return field.dtype in (DType.TIMESTAMP, DType.DATE)
 
 
@@ -45,7 +45,7 @@ def _part_sql(field: FieldDef) -> str:
 
 
 def condition_sql(contract: Contract, key: str) -> str:
-    """Return which rows a key stands for as a condition in DuckDB's SQL; SY-K007 where it is no key of the table."""
+    """Return a DuckDB SQL condition for the rows of a key; SY-K007 if it is not a key of the table."""
     fields, parts = partition_fields(contract), key.split(SEPARATOR)
     wrong = SanyuError("SY-K007", key=key, table=contract.name, form=key_form(contract))
     if not fields or len(parts) != len(fields):

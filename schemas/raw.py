@@ -1,7 +1,7 @@
-"""Raw tables: rows as they came, all of one shape, one table per source.
+"""Raw tables: rows as delivered, all with the same schema, one table per source.
 
-Grain: one row of one file. Nothing is corrected: texts are the file's own, the geometry is in its own reference system, and a row that the
-reader could not make out is here too, with its error. Left out: the files' bytes, which stay in the landing folder.
+Grain: one row of one file. Nothing is corrected: texts are as in the file, the geometry is in its original reference system, and rows that
+the reader could not parse are included with their error. Left out: the files' bytes, which stay in the landing folder.
 """
 
 from __future__ import annotations

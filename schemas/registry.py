@@ -1,6 +1,6 @@
-"""All contracts by table name: ours, and the user's from a folder of Python files.
+"""All contracts by table name: the built-in ones and the user's, from a folder of Python files.
 
-A user's contract is one `.py` file that defines `CONTRACT`. It is code of the same trust as the project's own; source definitions are not.
+A user's contract is a `.py` file that defines `CONTRACT`. It is trusted like the project's own code; source definitions are not.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ HOME = {m.__name__.rpartition(".")[2]: Path(m.__path__[0]) for m in (basemap, mi
 
 
 def contracts(extra: Path | None = None) -> dict[str, Contract]:
-    """Return all contracts by name, sorted: ours, and those of the folder `extra`.
+    """Return all contracts by name, sorted: the built-in ones and those of the folder `extra`.
 
-    SY-K004 names a file that can't be loaded, defines no `CONTRACT`, or whose contract has an unknown code list; SY-K005 one whose table
-    is described already.
+    SY-K004 for a file that can't be loaded, doesn't define `CONTRACT`, or has an unknown code list; SY-K005 if its table
+    is already described elsewhere.
     """
     found, wrong = read_contracts(extra)
     for error in wrong.values():
@@ -48,7 +48,7 @@ def read_contracts(extra: Path | None = None) -> tuple[dict[str, Contract], dict
 
 
 def find_contract(name: str, known: Mapping[str, Contract] | None = None) -> Contract:
-    """Return the contract of a table among `known` (default: ours); SY-K001 with the nearest name if there is none."""
+    """Return the contract of a table from `known` (default: built-in); SY-K001 with the nearest name if there is none."""
     among = contracts() if known is None else known
     if name in among:
         return among[name]
@@ -70,7 +70,7 @@ def _load(path: Path) -> Contract:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's file raises is its fault, and is told with its name
+    except Exception as error:  # any exception raised by the user's file is reported with its name
         line = error.errors()[0]["msg"] if hasattr(error, "errors") else f"{type(error).__name__}: {error}"
         raise SanyuError("SY-K004", file=path.name, detail=line) from error
     loaded = getattr(module, "CONTRACT", None)

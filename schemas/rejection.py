@@ -1,4 +1,4 @@
-"""The shape of an error on a row, shared by all steps that can reject one, as text of Spark SQL."""
+"""The structure of an error on a row, shared by all steps that can reject one, as Spark SQL text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def sql_text(text: str) -> str:
 
 
 def error_sql(field: str, check: str, code: str, value: str = "null", **params: Any) -> str:
-    """Return the SQL of one error struct; `value` is the SQL of the offending value, set into the message at run time."""
+    """Return the SQL of one error struct; `value` is the SQL of the offending value, inserted into the message at run time."""
     shown = f"coalesce(cast({value} as string), 'null')"
     return (
         f"named_struct('field', {sql_text(field)}, 'check', {sql_text(check)}, 'code', {sql_text(code)}, 'value', cast({value} as string), "
@@ -30,10 +30,10 @@ def error_sql(field: str, check: str, code: str, value: str = "null", **params: 
 
 
 def errors_sql(found: Sequence[tuple[str, str]]) -> str:
-    """Return the SQL of the array of those errors whose condition holds, of pairs `(condition, error struct)`; null counts as false.
+    """Return the SQL of the array of errors whose condition is true, from pairs `(condition, error struct)`; null counts as false.
 
-    Spark does not compile functions over arrays with a lambda but interprets all that stands below them: so the conditions are asked once
-    outside, where they are compiled, and only a row that has an error pays for its array.
+    Spark interprets everything below array functions with a lambda instead of compiling it. Conditions are therefore evaluated
+    outside, where they are compiled, and only rows with an error pay for the array.
     """
     if not found:
         return NO_ERRORS
@@ -56,7 +56,7 @@ def error_row(field: str, check: str, code: str, value: str | None, **params: An
 
 
 class _Slot:
-    """Stands for the value while a message is rendered once for a whole column."""
+    """Stands in for the value while a message is rendered once for a whole column."""
 
     def __format__(self, spec: str) -> str:
         return _SLOT

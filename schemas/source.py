@@ -1,4 +1,4 @@
-"""The user's source definition: one TOML file that says where data come from and how they become rows of which contracts."""
+"""The user's source definition: a TOML file that says where data come from and how they become rows of which contracts."""
 
 from __future__ import annotations
 
@@ -31,16 +31,14 @@ class About(Frozen):
 
 
 class Delivery(Frozen):
-    """What a batch is: the `full` set (what is missing has ended) or a `partial` one, its edition time and the zone of naive times."""
+    """What a batch is: a `full` snapshot (missing rows have ended) or a `partial` one, its edition time and the zone of naive times."""
 
     snapshot: Literal["full", "partial"] = "full"
-    edition_at: str | None = (
-        None  # ISO date or time; start of validity of rows that bring none. Default: the newest file's modification time
-    )
+    edition_at: str | None = None  # ISO date or time; start of validity for rows without one. Default: the newest file's modification time
     time_zone: str = "+08:00"
     schedule: str | None = None
     max_ended: Annotated[float, Field(ge=0, le=1)] | None = None  # share of rows that a full delivery may end; default: the contract's
-    fewer_files: bool = False  # a full delivery may have fewer files than the one before
+    fewer_files: bool = False  # a full delivery may have fewer files than the previous one
 
 
 class ColumnFrom(Frozen):
@@ -102,9 +100,9 @@ class Source(Frozen):
 
     @property
     def reading(self) -> str:
-        """Return a digest of all that decides which raw rows a delivery has, and when they are valid.
+        """Return a digest of everything that decides which raw rows a delivery has and when they are valid.
 
-        Titles, licences, schedules, and how a database is reached, decide nothing.
+        Titles, licences, schedules and the connection to a database do not count.
         """
         delivery = self.delivery.model_dump(mode="json", include={"snapshot", "edition_at", "time_zone"})
         return _digest(
@@ -119,28 +117,28 @@ class Source(Frozen):
 
     @property
     def fingerprint(self) -> str:
-        """Return a digest of all that decides what the rows become; it is part of the batch id."""
+        """Return a digest of everything that decides what the rows become; it is part of the batch id."""
         return _digest({"reading": self.reading, "into": {into.contract: into.fingerprint for into in self.into}})
 
     @property
     def former_fingerprint(self) -> str:
-        """Return the digest of version 0.1, by which batches that landed then are recognised: it was over titles and schedules, too."""
+        """Return the digest as computed by version 0.1, to recognise batches landed then; it also covered titles and schedules."""
         read = dict.fromkeys(("path", "layer", "encoding", "header", "delimiter", "table", "query", "geometry")) | {"path": []}
         read |= self.read.decisive()
         delivery = self.delivery.model_dump(mode="json", include={"snapshot", "edition_at", "time_zone", "schedule"})
         return _digest(self.model_dump(mode="json") | {"read": read, "delivery": delivery})
 
     def has_rows_of(self, other: Source) -> bool:
-        """Tell whether a delivery that landed under another definition of this source is the same under this one.
+        """Return whether a delivery that landed under another definition of this source is the same under this one.
 
-        It is if the raw rows are the same, and become the same in every table that both have; then only what is new is to be loaded.
+        It is if the raw rows are the same and become the same in every table that both have; then only new tables have to be loaded.
         """
         theirs = {into.contract: into.fingerprint for into in other.into}
         return self.reading == other.reading and all(theirs.get(into.contract, into.fingerprint) == into.fingerprint for into in self.into)
 
 
 def load_source(path: Path) -> Source:
-    """Read a source definition; SY-D001 (not TOML) or SY-D002 (field, what is wrong, nearest known name) on a bad one."""
+    """Read a source definition; SY-D001 (not TOML) or SY-D002 (field, problem, nearest known name) if it is invalid."""
     try:
         data = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -158,7 +156,7 @@ def load_source(path: Path) -> Source:
 
 
 def _field(loc: tuple[int | str, ...]) -> str:
-    """Return the place of an error as it is in the file: pydantic puts the kind of the section `[read]` in between."""
+    """Return the location of an error as in the file; pydantic adds the kind of the section `[read]` to it."""
     return ".".join(str(part) for number, part in enumerate(loc) if not (number == 1 and loc[0] == "read" and part in kinds()))
 
 

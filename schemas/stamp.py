@@ -56,7 +56,7 @@ ATTRIBUTE = (THEME_CODE, INDUSTRY_CODE, CLASS_CODE, SECURITY_LABEL)
 LINEAGE = (BATCH_ID, ROW_HASH)
 STAMP = (*IDENTITY, *TIME, *SPACE, *ATTRIBUTE, *LINEAGE)
 
-# Delta keeps min/max for these only: never for WKB or free text.
+# Delta keeps min/max for these columns only, never for WKB or free text.
 STATISTICS = (
     "entity_id",
     "stamp_id",
@@ -74,7 +74,7 @@ STATISTICS = (
 def table_fields(contract: Contract) -> tuple[FieldDef, ...]:
     """Return all fields of a `core` table in table order: the stamp, the contract's own columns, `geom` last.
 
-    A contract column that bears the name of a stamp column (`division_code`, `class_code`) is that stamp column, not a second one.
+    A contract column with the name of a stamp column (`division_code`, `class_code`) is that stamp column, not a second one.
     """
     stamp_names = {f.name for f in STAMP}
     own = tuple(c.field for c in contract.columns if c.name not in stamp_names)

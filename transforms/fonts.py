@@ -1,4 +1,4 @@
-"""Text in pictures: Chinese where a font that has it is installed, else the words that can be drawn; never boxes."""
+"""Text in pictures: Chinese if an installed font supports it, otherwise words that can be drawn; never empty boxes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-# Matplotlib's own font has no Chinese: whatever of these is installed steps in for the characters that it lacks.
+# Matplotlib's default font has no Chinese: the first of these that is installed supplies the missing characters.
 LATIN = "DejaVu Sans"
 CHINESE = (
     *("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Microsoft YaHei"),
@@ -20,7 +20,7 @@ _FILES = ("notosanscjk", "notosanssc", "sourcehansans", "wqy-", "msyh", "pingfan
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Let text made inside fall back to a Chinese font that is installed."""
+    """Let text drawn inside the context fall back to an installed Chinese font."""
     import matplotlib as mpl
 
     with mpl.rc_context({"font.family": list(families())}):
@@ -28,7 +28,7 @@ def drawing() -> Iterator[None]:
 
 
 def with_text(function: Function) -> Function:
-    """Let a function that returns a figure draw Chinese, and cut its `title` to what can be drawn; without any, its own title stands."""
+    """Let a function that returns a figure draw Chinese, and reduce its `title` to drawable text; without any, its own title is kept."""
 
     @functools.wraps(function)
     def drawn(*given: Any, **named: Any) -> Any:
@@ -40,7 +40,7 @@ def with_text(function: Function) -> Function:
 
 
 def readable(*texts: str) -> str:
-    """Return the first text that can be drawn whole; else the first of which words are left when what cannot be drawn is cut; else ''."""
+    """Return the first text that can be drawn entirely; else the first with drawable words left after removing the rest; else ''."""
     whole = next((text for text in texts if text and all(map(is_drawn, text))), None)
     if whole is not None:
         return whole
@@ -50,7 +50,7 @@ def readable(*texts: str) -> str:
 
 @functools.cache
 def is_drawn(character: str) -> bool:
-    """Tell whether one of the fonts at hand has a character."""
+    """Return whether one of the available fonts has a character."""
     from matplotlib import font_manager
 
     if character.isspace():
@@ -61,10 +61,10 @@ def is_drawn(character: str) -> bool:
 
 @functools.cache
 def families() -> tuple[str, ...]:
-    """Return the fonts to draw with, Latin first; one that was installed after Matplotlib last looked is found too."""
+    """Return the fonts to draw with, Latin first; fonts installed after Matplotlib's last scan are found too."""
     from matplotlib import font_manager
 
-    # Matplotlib's list is a cache: a font on it may be gone, and a new one missing.
+    # Matplotlib's list is a cache: a listed font may be gone, and a new one missing.
     known = {font.name for font in font_manager.fontManager.ttflist if Path(font.fname).is_file()}
     if known.isdisjoint(CHINESE):
         for path in sorted(font_manager.findSystemFonts()):

@@ -1,1 +1,1 @@
-"""The address engine as users meet it: built from a gazetteer, saved, loaded lazily, served."""
+"""The address engine as used by applications: built from a gazetteer, saved, lazily loaded, served."""

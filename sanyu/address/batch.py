@@ -1,8 +1,8 @@
-"""Match a whole file or table: every input row comes back exactly once, in order, with its answer beside it.
+"""Match a whole file or table: every input row is returned exactly once, in order, together with its result.
 
-Rows are taken in chunks, so that memory does not grow with the file. Results are written beside their target and put in its place when all
-rows are there: what is interrupted leaves nothing half written. With `workers` the chunks are matched by that many processes: forks of this
-one that share its engine or, where other threads run (a notebook, a service), fresh ones, each with the engine loaded from its folder.
+Rows are processed in chunks, so memory does not grow with the file. Results are written to a temporary file that replaces the target when
+all rows are done, so an interruption leaves nothing half written. With `workers`, chunks are matched by that many processes: forks of this
+one that share its engine or, if other threads are running (a notebook, a service), new ones that each load the engine from its folder.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _engines: dict[str, tuple[tuple[int, ...], AddressEngine]] = {}
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What a batch did: `statuses` counts M, T and U, `codes` the reasons of what has no answer."""
+    """The result of a batch: `statuses` counts M, T and U, `codes` counts the reasons of rows without an answer."""
 
     rows: int
     statuses: dict[str, int]
@@ -54,7 +54,7 @@ class BatchReport:
 
 @dataclass(frozen=True)
 class Options:
-    """How rows are matched: `context` and `at` as in `AddressEngine.match`, processes, rows a chunk; `writers` of further suffixes."""
+    """How rows are matched: `context` and `at` as in `AddressEngine.match`, processes, rows per chunk; `writers` for further suffixes."""
 
     context: str | None = None
     at: date | None = None
@@ -65,7 +65,7 @@ class Options:
 
 
 def run(engine: AddressEngine, rows: Rows, columns: Columns, outputs: Sequence[Path], options: Options | None = None) -> BatchReport:
-    """Match the rows and write each output by its suffix; SY-A070 where a column is not there, SY-A071, SY-A072 of outputs."""
+    """Match the rows and write each output by its suffix; SY-A070 for a missing column, SY-A071, SY-A072 for outputs."""
     chosen = options or Options()
     started = time.monotonic()
     check_columns(rows, columns)
@@ -121,7 +121,7 @@ def matched_table(
 
 
 def check_columns(rows: Rows, columns: Columns) -> None:
-    """Raise SY-A070 for a column that the rows lack, or a level that is none."""
+    """Raise SY-A070 for a missing column or an unknown level."""
     for name in _read(columns):
         if name not in rows.names:
             raise SanyuError("SY-A070", source=rows.title, column=name, known=", ".join(rows.names))
@@ -131,7 +131,7 @@ def check_columns(rows: Rows, columns: Columns) -> None:
 
 
 def free_prefix(names: Sequence[str]) -> str:
-    """Return a prefix under which no result column bears the name of an input column."""
+    """Return a prefix with which no result column has the name of an input column."""
     prefix, number = "match_", 1
     while any(prefix + name in names for name in RESULT.names):
         number += 1
@@ -140,7 +140,7 @@ def free_prefix(names: Sequence[str]) -> str:
 
 
 def joined_table(chunk: pa.Table, result: pa.Table) -> pa.Table:
-    """Return the input's columns with the result's beside them."""
+    """Return the input's columns together with the result's."""
     for name in result.column_names:
         chunk = chunk.append_column(name, result[name])
     return chunk
@@ -152,7 +152,7 @@ def _read(columns: Columns) -> list[str]:
 
 @contextlib.contextmanager
 def _saved(engine: AddressEngine) -> Iterator[str]:
-    """Yield the folder that workers load the engine from; one that lies nowhere is saved for them."""
+    """Yield the folder from which workers load the engine; an engine without a folder is saved for them."""
     maker, arguments = engine.__reduce__()
     if len(arguments) == 1:
         yield str(arguments[0])
@@ -164,10 +164,10 @@ def _saved(engine: AddressEngine) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _workers(engine: AddressEngine, options: Options) -> Iterator[tuple[ProcessPoolExecutor, str | None]]:
-    """Yield the processes, and the folder that they load the engine from, None where they are forks that have it.
+    """Yield the processes and the folder from which they load the engine, None if they are forks that already have it.
 
-    A fork has the locks of all threads and only one thread to open them, so that other threads rule it out. A batch that is given up waits
-    for the chunks that the processes are at, no longer.
+    A fork inherits the locks of all threads but only one thread to release them, so it is not used while other threads run. A cancelled
+    batch waits only for the chunks in progress.
     """
     if threading.active_count() > 1 or "fork" not in multiprocessing.get_all_start_methods():
         with _saved(engine) as folder:
@@ -182,7 +182,7 @@ def _workers(engine: AddressEngine, options: Options) -> Iterator[tuple[ProcessP
     engine.prepare(options.at)
     pool = ProcessPoolExecutor(options.workers, multiprocessing.get_context("fork"), _take, (engine,))
     gc.collect()
-    gc.freeze()  # a collection in a worker would touch, and so copy, every page that it shares
+    gc.freeze()  # garbage collection in a worker would touch, and so copy, every shared page
     try:
         yield pool, None
     finally:
@@ -191,7 +191,7 @@ def _workers(engine: AddressEngine, options: Options) -> Iterator[tuple[ProcessP
 
 
 def _take(engine: AddressEngine) -> None:
-    """Keep the engine of the process that this one was forked from."""
+    """Keep the engine of the parent process of this fork."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _inherited.append(engine)
 
@@ -202,7 +202,7 @@ def _in_worker(folder: str | None, chunk: pa.Table, columns: Columns, prefix: st
 
 
 def engine_at(folder: str) -> AddressEngine:
-    """Return the engine of a folder, loaded once per process, and again when the folder was built anew or an alias was added."""
+    """Return the engine of a folder, loaded once per process, and again if the folder was rebuilt or an alias was added."""
     state = index_state(Path(folder))
     if _engines.get(folder, (None,))[0] != state:
         _engines[folder] = state, AddressEngine.load(folder)

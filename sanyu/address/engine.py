@@ -1,4 +1,4 @@
-"""The address engine: one object that is built from a gazetteer or loaded from a folder, and asked about texts."""
+"""The address engine: one object, built from a gazetteer or loaded from a folder, that answers queries."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _BLANK = " \t\r\n\u3000\u200b\ufeff,，。.、;；:：()（）"
 class AddressEngine:
     """Matches, parses and compares addresses against a gazetteer; without one it reads divisions only.
 
-    Threads may share an engine. It pickles by its folder where it was saved or loaded, else whole.
+    Threads may share an engine. It is pickled by its folder if it was saved or loaded, otherwise as a whole.
     """
 
     def __init__(
@@ -70,11 +70,12 @@ class AddressEngine:
 
     @classmethod
     def build(cls, table: Any = None, *, aliases: Any = None, element_aliases: Any = None, divisions: Any = None) -> AddressEngine:
-        """Build an engine from a gazetteer: a frame, an Arrow table, or the path of a CSV or Parquet file; no table knows divisions only.
+        """Build an engine from a gazetteer: a frame, an Arrow table, or the path of a CSV or Parquet file; without one, from divisions
+        only.
 
         Columns as in core.basemap__address (standard text or elements, lon, lat or geom as WKB, CGCS2000 degrees). `aliases`: alias,
         entity_id, kind, valid_from_on, valid_to_on; `element_aliases`: element, level, alias, kind, valid_from_on, valid_to_on;
-        `divisions`: division_code, division_level, name. SY-A004 where columns are missing.
+        `divisions`: division_code, division_level, name. SY-A004 if columns are missing.
         """
         known = alias_rows(aliases) + alias_rows(element_aliases)
         if table is None:
@@ -85,7 +86,7 @@ class AddressEngine:
 
     @classmethod
     def load(cls, path: str | Path) -> AddressEngine:
-        """Open a saved engine; its shards are memory-mapped. SY-A005 where the folder holds none."""
+        """Open a saved engine; its shards are memory-mapped. SY-A005 if the folder has none."""
         folder = Path(path)
         meta = store.read_meta(folder)
         shards = tuple(store.load_shard(folder / "shards", code) for code in meta["shards"])
@@ -95,7 +96,7 @@ class AddressEngine:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write the engine into a folder, which it then belongs to."""
+        """Write the engine into a folder, which then belongs to it."""
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
         for shard in self._catalog.shards:
@@ -109,7 +110,7 @@ class AddressEngine:
         self._path = folder
 
     def rebuild(self, district: str, table: Any) -> AddressEngine:
-        """Return an engine with one district (6-digit code) made anew from its rows; on disk only that district's folder is written."""
+        """Return an engine with one district (6-digit code) rebuilt from its rows; on disk, only that district's folder is written."""
         rows, own = prepared(table, None, lambda _: self._table)
         mine = rows.filter(pc.equal(pc.utf8_slice_codeunits(rows["division_code"], 0, 6), district))
         shards = [s for s in self._catalog.shards if s.code != district]
@@ -129,11 +130,11 @@ class AddressEngine:
         limit: int = 5,
         at: date | None = None,
     ) -> Match:
-        """Find the place that an address means: one string, or its fields by level.
+        """Find the place of an address: one string, or its fields by level.
 
-        `context` is a division (name or 12-digit code) that holds where the text leaves it open, `near` a (lon, lat) in degrees that
-        decides between equals, `limit` cuts the candidates. `at` takes the aliases and the former names of divisions of that day only;
-        without it those of all times count. Bad input is an answer with a code, never an exception.
+        `context` is a division (name or 12-digit code) assumed where the text names none, `near` a (lon, lat) in degrees used to
+        choose between equally good matches, `limit` limits the candidates. `at` uses only the aliases and former names valid on that day;
+        without it those of all times are used. Bad input gives a result with a code, never an exception.
         """
         return with_grid_codes([self._match(text, self._context(context), near, limit, self._matcher_at(at))])[0]
 
@@ -185,7 +186,7 @@ class AddressEngine:
         return [matches[numbers[query]] for query in queries]
 
     def prepare(self, at: date | None = None) -> None:
-        """Make now what the first queries would make, so that processes forked from this one share it."""
+        """Build now what the first queries would build, so that processes forked from this one share it."""
         for shard in self._catalog.shards:
             shard.prepare()
         _ = self._latin
@@ -201,7 +202,7 @@ class AddressEngine:
 
     @cached_property
     def _latin(self) -> LatinIndex | None:
-        """Return the index of Latin-script streets, None where the gazetteer's roads are not written so."""
+        """Return the index of Latin-script streets, None if the gazetteer's roads are not in Latin script."""
         texts = [
             name
             for shard in self._catalog.shards
@@ -238,26 +239,26 @@ class AddressEngine:
         return pa.concat_tables([empty, *named]).rename_columns(["name", "geom"])
 
     def same(self, first: str, second: str) -> Sameness:
-        """Tell whether two texts mean the same address, parts of one another (`partial`) or different ones, with a reason per element."""
+        """Compare two texts: the same address, one part of the other (`partial`) or different, with a reason per element."""
         return compare(self._matcher, first, second)
 
     def extract(self, text: str) -> list[Extract]:
-        """Return the toponyms and addresses of a running text with their offsets, each with its match.
+        """Return the toponyms and addresses in running text with their offsets, each with its match.
 
-        Of numbers listed behind one name (建设西路28、30号) each is one, its match that of the whole address.
+        Each of several numbers listed after one name (建设西路28、30号) is a separate result, matched by its whole address.
         """
         found = extracts(self._matcher, text)
         matches = self.match_many(asked for _, _, asked in found)
         return [Extract(text[a:b], a, b, match) for (a, b, _), match in zip(found, matches, strict=True)]
 
     def division_codes(self, texts: Iterable[str]) -> list[str | None]:
-        """Return the 12-digit code of the deepest division that each text's head names, None where there is none or several."""
+        """Return the 12-digit code of the deepest division named at the start of each text, None if there is none or several."""
         table, home = self._table, self._home
         settled = [table.settle(table.find(key_of(text)), home) for text in texts]
         return [None if row is None else table.codes[row] for row in settled]
 
     def parse(self, text: str) -> Parsed:
-        """Cut a text into its elements with offsets, as far as the gazetteer and the rules know them."""
+        """Split a text into its elements with offsets, as far as the gazetteer and the rules know them."""
         return parsed(self._matcher, text)
 
     def add_alias(
@@ -271,7 +272,7 @@ class AddressEngine:
         valid_from: Any = None,
         valid_to: Any = None,
     ) -> None:
-        """Add another name of an entity or of an element; the next call knows it, and so does the next load. SY-A006: no such target."""
+        """Add another name of an entity or of an element; it is used from the next call and the next load on. SY-A006: no such target."""
         entry = Alias(alias, entity_id, element, level, kind, valid_from, valid_to)
         with self._lock:
             if not self._catalog.add(entry):
@@ -294,7 +295,7 @@ class AddressEngine:
 
 
 def _division_table(own: Sequence[tuple[str, int, str]], national: pa.Table | None = None) -> DivisionTable:
-    """Return the table of a gazetteer's own divisions and the national ones."""
+    """Return the gazetteer's own divisions and the national ones as one table."""
     national = national_divisions(division_folder()) if national is None else national
     columns = () if national is None else (national[c].to_pylist() for c in ("division_code", "division_level", "name"))
     return DivisionTable([*own, *zip(*columns, strict=True)], former_names())

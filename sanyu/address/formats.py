@@ -1,4 +1,4 @@
-"""What the engine says in the forms that others take: records for JSON, GeoJSON features, Arrow tables."""
+"""Results of the engine in other forms: records for JSON, GeoJSON features, Arrow tables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from transforms.address.compare import Sameness
 from transforms.address.extracting import Extract
 from transforms.address.model import Match, Parsed
 
-# What stands at one spot although its row may have the outline of a house.
+# Precisions that are a point, although the row may have the outline of a house.
 POINT_PRECISIONS = frozenset({"door", "unit", "floor", "room", "crossing", "interpolated", "offset"})
 KINDS = {0: "point", 4: "point", 1: "line", 5: "line", 3: "area", 6: "area"}
 RESULT = pa.schema(
@@ -40,7 +40,7 @@ RESULT = pa.schema(
 
 
 def geometry(match: Match) -> shapely.Geometry | None:
-    """Return the geometry that the precision calls for (EPSG:4490): a door is a point, a road a line, an estate or division a polygon."""
+    """Return the geometry for the precision (EPSG:4490): a door is a point, a road a line, an estate or division a polygon."""
     if match.lon is None or match.lat is None:
         return None
     if match.geom is not None and match.precision not in POINT_PRECISIONS:
@@ -49,7 +49,7 @@ def geometry(match: Match) -> shapely.Geometry | None:
 
 
 def feature(match: Match) -> dict[str, Any]:
-    """Return the match as a GeoJSON feature; what has no place has the geometry null."""
+    """Return the match as a GeoJSON feature; without a location the geometry is null."""
     shape = geometry(match)
     record = {key: value for key, value in match_record(match, with_geometry=False).items() if key not in ("lon", "lat")}
     return {"type": "Feature", "geometry": None if shape is None else shapely.geometry.mapping(shape), "properties": record}
@@ -81,7 +81,7 @@ def parsed_record(parsed: Parsed) -> dict[str, Any]:
 
 
 def extract_record(found: Extract) -> dict[str, Any]:
-    """Return a toponym of a running text with its offsets as plain values."""
+    """Return a toponym in running text with its offsets as plain values."""
     return {"text": found.text, "start": found.start, "end": found.end, "match": match_record(found.match)}
 
 
@@ -133,7 +133,7 @@ def reasons_json(match: Match) -> str:
 
 
 def query_of(row: Mapping[str, Any], columns: Mapping[str, str] | str) -> str | dict[str, object] | None:
-    """Return what a row asks: the text of one column, or its fields by level; other values than text are written out."""
+    """Return a row's query: the text of one column, or its fields by level; values other than text are converted."""
     if isinstance(columns, str):
         value = row.get(columns)
         return None if value is None else str(value)

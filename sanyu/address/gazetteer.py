@@ -1,4 +1,4 @@
-"""Reads a gazetteer as users have it: a file or frame with addresses, their elements and coordinates."""
+"""Reads user-supplied gazetteers: a file or frame with addresses, their elements and coordinates."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def arrow_of(table: Any) -> pa.Table:
 
 
 def prepared(table: Any, divisions: Any, table_of: Callable[[list[Division]], DivisionTable]) -> tuple[pa.Table, list[Division]]:
-    """Return the gazetteer under the index's columns, points and division codes filled, and its own divisions. SY-A004, SY-A007.
+    """Return the gazetteer with the index's columns, points and division codes filled in, and its own divisions. SY-A004, SY-A007.
 
-    `table_of` makes the table that missing codes are read from.
+    `table_of` builds the table from which missing codes are derived.
     """
     rows = standard_columns(arrow_of(table))
     rows = _with_points(rows)
@@ -58,7 +58,7 @@ def prepared(table: Any, divisions: Any, table_of: Callable[[list[Division]], Di
 
 
 def with_codes(rows: pa.Table, table: DivisionTable) -> pa.Table:
-    """Fill missing division codes from the elements province to township, else from the head of the address; what stays open stays null."""
+    """Fill in missing division codes from the elements province to township, else from the start of the address; the rest stay null."""
     gaps = np.flatnonzero(np.asarray(pc.is_null(rows["division_code"])))
     if not len(gaps):
         return rows
@@ -77,7 +77,7 @@ def with_codes(rows: pa.Table, table: DivisionTable) -> pa.Table:
 
 
 def own_divisions(rows: pa.Table | None, divisions: Any) -> list[Division]:
-    """Return (code, level, name) of the divisions that the rows' elements or the given table tell."""
+    """Return (code, level, name) of the divisions in the rows' elements or the given table."""
     out: dict[tuple[str, int], str] = {}
     if divisions is not None:
         table = arrow_of(divisions)
@@ -124,7 +124,7 @@ def _day(value: Any) -> date | None:
 
 
 def _with_points(rows: pa.Table) -> pa.Table:
-    """Fill lon and lat from the geometry where they are missing: the point itself, else a point on the line or surface."""
+    """Fill in missing lon and lat from the geometry: the point itself, or a point on the line or surface."""
     missing = np.asarray(pc.and_(pc.is_null(rows["lon"]), pc.is_valid(rows["geom"])))
     if not missing.any():
         return rows

@@ -1,8 +1,8 @@
-"""The address index of a lake: a folder per state of the gazetteer below `index/address`, and the pointer to the one in use.
+"""The address index of a lake: one folder per state of the gazetteer below `index/address`, and the pointer to the current one.
 
 ```
-index/address/current.json     which index readers take, with the Delta versions of the tables that it was made of
-index/address/<id>/            an engine's folder (see `sanyu.address.store`), never changed but for its aliases
+index/address/current.json     names the current index, with the Delta versions of the tables that it was built from
+index/address/<id>/            an engine's folder (see `sanyu.address.store`), immutable except for its aliases
 ```
 """
 
@@ -28,7 +28,7 @@ WHOLE = "index.json"
 
 
 class IndexInfo(Frozen):
-    """An index: `versions` are Delta's of the tables it was made of, `shards` the digest of each district's rows (6-digit code)."""
+    """An index: `versions` are the Delta versions of its tables, `shards` the digest of each district's rows (6-digit code)."""
 
     index_id: str
     built_at: str
@@ -36,21 +36,21 @@ class IndexInfo(Frozen):
     rows: int
     shards: dict[str, str]
     names: str = ""  # digest of what all shards share: divisions with their polygons, aliases
-    own_aliases: int = 0  # aliases that the build made; those behind them were added to the index
+    own_aliases: int = 0  # number of aliases in the build; later ones were added to the index
 
 
 def current(store: Store) -> IndexInfo | None:
-    """Return the index in use, None where the lake has none; SY-L060 where the pointer to it is damaged."""
+    """Return the current index, None if the lake has none; SY-L060 if its pointer is damaged."""
     return record(store, POINTER, IndexInfo.model_validate, "sanyu address build")
 
 
 def last(store: Store) -> IndexInfo | None:
-    """Return the index in use, for who builds the next one: without a pointer, or with a damaged one, it is built from scratch."""
+    """Return the current index as the base of the next build; without a pointer, or with a damaged one, the build starts from scratch."""
     return recall(store, POINTER, IndexInfo.model_validate)
 
 
 def index_folder(store: Store, index_id: str) -> Path:
-    """Return the index as a local folder; one in an object store is fetched into the cache, the file that makes it whole last."""
+    """Return the index as a local folder; from an object store it is fetched into the cache, with the file that marks it complete last."""
     key = f"{ROOT}/{index_id}"
     if isinstance(store, LocalStore):
         return Path(store.uri(key, "path"))
@@ -68,12 +68,12 @@ def index_folder(store: Store, index_id: str) -> Path:
 
 
 def folder_at(url: str, settings: Settings, index_id: str) -> Path:
-    """Return the index of a lake as a local folder, on a machine that has opened no lake yet, as Spark's workers are."""
+    """Return the index of a lake as a local folder, on a machine that has not opened a lake yet, such as Spark's workers."""
     return index_folder(open_store(url, settings), index_id)
 
 
 def open_engine(lake: Lake) -> AddressEngine:
-    """Return the engine over the index in use; SY-A073 where the lake has none."""
+    """Return the engine over the current index; SY-A073 if the lake has none."""
     info = current(lake.store)
     if info is None:
         raise SanyuError("SY-A073", path=lake.url)
@@ -81,7 +81,7 @@ def open_engine(lake: Lake) -> AddressEngine:
 
 
 def publish(store: Store, built: Path, info: IndexInfo) -> None:
-    """Bring a finished engine folder into the lake and point to it; indexes before the last are removed."""
+    """Move a finished engine folder into the lake and point to it; indexes before the previous one are removed."""
     key = f"{ROOT}/{info.index_id}"
     store.delete(key)
     if isinstance(store, LocalStore):
@@ -100,7 +100,7 @@ def publish(store: Store, built: Path, info: IndexInfo) -> None:
 
 
 def work_folder(store: Store) -> Path:
-    """Return an empty folder to build in, on the lake's own disk where it has one, so that publishing is a rename."""
+    """Return an empty folder to build in, on the lake's own disk if it has one, so that publishing is a rename."""
     parent = Path(store.uri(ROOT, "path")) if isinstance(store, LocalStore) else None
     if parent is not None:
         parent.mkdir(parents=True, exist_ok=True)

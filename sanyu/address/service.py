@@ -1,7 +1,7 @@
 """The address engine over HTTP: JSON in and out, geometry as GeoJSON, errors as problem documents (RFC 9457) with a code in two languages.
 
-`create_app` makes the application, `serve` runs it. A request that is quick is answered on the event loop itself: a hop to a thread costs
-more than a match. Many addresses at once go to a thread, so that short requests are not held up behind them.
+`create_app` creates the application, `serve` runs it. Quick requests are answered on the event loop itself, because handing over to a
+thread costs more than a match. Calls with many addresses go to a thread, so that short requests do not wait for them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sanyu.address.service_guard import Guard, Limits, problem, problem_response
 from schemas.messages import SanyuError
 from transforms.address.text import MAX_LENGTH
 
-ON_LOOP = 8  # addresses that are matched on the event loop; more go to a thread
+ON_LOOP = 8  # up to this number of addresses are matched on the event loop; more go to a thread
 STATUS_OF = {"SY-A006": 404, "SY-A075": 413, "SY-A078": 422, "SY-G001": 422}
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: {"model": models.Problem, "description": "No or a wrong API key"},
@@ -41,7 +41,7 @@ _TEXT = Query(min_length=1, max_length=MAX_LENGTH, examples=["东海省临海新
 
 
 def create_app(engine: AddressEngine, *, key: str | None = None, limits: Limits | None = None, title: str = "Sanyu addresses") -> FastAPI:
-    """Return the application over an engine; with a `key` every request but /health and the docs must bear it."""
+    """Return the application for an engine; with a `key`, every request except /health and the docs must send it."""
     bounds = limits or Limits()
     app = FastAPI(
         title=title,
@@ -49,7 +49,7 @@ def create_app(engine: AddressEngine, *, key: str | None = None, limits: Limits 
         summary="Place names and addresses: match, reverse, parse, extract, compare (地名地址引擎)",
         description=DESCRIPTION,
         responses=_PROBLEMS,
-        dependencies=[Security(APIKeyHeader(name="X-API-Key", auto_error=False))],  # for the docs; `Guard` is what looks
+        dependencies=[Security(APIKeyHeader(name="X-API-Key", auto_error=False))],  # only for the docs; `Guard` does the checking
         license_info={"name": "Apache-2.0"},
         docs_url=None,
         redoc_url=None,
@@ -66,7 +66,7 @@ def create_app(engine: AddressEngine, *, key: str | None = None, limits: Limits 
 def serve(
     engine: AddressEngine, *, host: str = "127.0.0.1", port: int = 8090, key_env: str | None = None, limits: Limits | None = None
 ) -> None:
-    """Run the service until it is stopped; SY-A079 on an open host without a key, SY-A080 where the variable holds none."""
+    """Run the service until it is stopped; SY-A079 for an open host without a key, SY-A080 if the variable has none."""
     import uvicorn
 
     key = key_of_environment(key_env)
@@ -77,7 +77,7 @@ def serve(
 
 
 def key_of_environment(name: str | None) -> str | None:
-    """Return the key that an environment variable holds, None where no variable is named; SY-A080 where it holds none."""
+    """Return the key in an environment variable, None if no variable is named; SY-A080 if it has none."""
     if name is None:
         return None
     key = os.environ.get(name, "")
@@ -87,7 +87,7 @@ def key_of_environment(name: str | None) -> str | None:
 
 
 def warm(engine: AddressEngine) -> None:
-    """Compile and load what the first request would wait for."""
+    """Compile and load what the first request would otherwise wait for."""
     engine.match_many(["预热路1号", "预热小学", "预热路與暖路交叉口"])
     engine.reverse(120.0, 30.0)
     engine.parse("预热路1号")
@@ -113,7 +113,7 @@ def _matching(app: FastAPI, engine: AddressEngine, limits: Limits) -> None:
 
     @app.post("/match", response_model=models.MatchResponse, tags=["addresses"])
     async def match(body: models.MatchRequest) -> Any:
-        """Match one address or a list, each as one string or as fields; every address has its answer, in order."""
+        """Match one address or a list, each as one string or as fields; every address has its result, in order."""
         count = len(body.addresses) if body.addresses is not None else 1
         if count > limits.addresses:
             raise SanyuError("SY-A075", count=count, limit=limits.addresses)
@@ -123,18 +123,18 @@ def _matching(app: FastAPI, engine: AddressEngine, limits: Limits) -> None:
 def _reading(app: FastAPI, engine: AddressEngine) -> None:
     @app.get("/parse", response_model=models.Parsed, tags=["text"])
     async def parse(text: Annotated[str, _TEXT]) -> Any:
-        """Cut an address into its elements with offsets; nothing is looked up."""
+        """Split an address into its elements with offsets; nothing is looked up."""
         return JSONResponse(parsed_record(engine.parse(text)))
 
     @app.post("/extract", response_model=models.ExtractResponse, tags=["text"])
     async def extract(body: models.ExtractRequest) -> Any:
-        """Find the toponyms and addresses of a running text, with offsets and matches."""
+        """Find the toponyms and addresses in running text, with offsets and matches."""
         found = await anyio.to_thread.run_sync(engine.extract, body.text)
         return JSONResponse({"count": len(found), "results": [extract_record(one) for one in found]})
 
     @app.get("/same", response_model=models.Same, tags=["text"])
     async def same(a: Annotated[str, _TEXT], b: Annotated[str, _TEXT]) -> Any:
-        """Tell whether two texts mean the same address, parts of one another (partial) or different ones."""
+        """Compare two texts: the same address, one part of the other (partial) or different."""
         return JSONResponse(same_record(engine.same(a, b)))
 
 
@@ -151,7 +151,7 @@ def _asking(app: FastAPI, engine: AddressEngine) -> None:
 
     @app.post("/alias", status_code=201, response_model=models.AliasRequest, tags=["aliases"])
     async def alias(body: models.AliasRequest) -> Any:
-        """Add another name of an entity, or of an element wherever it stands; the next request knows it."""
+        """Add another name of an entity, or of an element wherever it occurs; it takes effect with the next request."""
         engine.add_alias(
             body.alias,
             entity_id=body.entity_id,
@@ -165,7 +165,7 @@ def _asking(app: FastAPI, engine: AddressEngine) -> None:
 
     @app.get("/health", tags=["service"])
     async def health() -> dict[str, Any]:
-        """Tell that the service is up and what it knows."""
+        """Report that the service is up, and what it has loaded."""
         return {"status": "ok", "has_national": engine.has_national}
 
 

@@ -1,6 +1,7 @@
-"""The page at /docs: what the service takes and gives, from its own OpenAPI description, with a form per request to try it.
+"""The page at /docs: the service's API from its own OpenAPI description, with a form per request to try it.
 
-It loads nothing from elsewhere, since a city's network has no way out; FastAPI's own page takes its script from a content network.
+It loads nothing from external servers, because a city's network may have no internet access; FastAPI's own page loads its script from a
+CDN.
 """
 
 from __future__ import annotations
@@ -142,6 +143,6 @@ def _example(parameter: dict[str, Any]) -> object:
 
 
 def _marked(text: str) -> str:
-    """Return the text with what stands between backquotes as code."""
+    """Return the text with backquoted parts as code."""
     parts = escape(text).split("`")
     return "".join(f"<code>{part}</code>" if n % 2 else part for n, part in enumerate(parts))

@@ -1,6 +1,6 @@
-"""What stands before every request of the address service: the key, the size of the body, the rate, the number of requests at work.
+"""Checks before every request of the address service: the key, the size of the body, the rate, and the number of requests in progress.
 
-It is plain ASGI, since a middleware that wraps request and response objects costs more than most answers.
+Written as plain ASGI, because middleware that wraps request and response objects costs more than most answers.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from schemas.messages import SanyuError, catalogue
 
 OPEN_PATHS = frozenset({"/health", "/docs", "/openapi.json"})
-CLIENTS = 10_000  # whose buckets are kept; the one seen longest ago goes first
+CLIENTS = 10_000  # clients with a bucket; the one not seen for longest is dropped first
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Per call: `addresses`, `body_bytes`. Per client: `per_second` on average, `burst` at once. In all: `at_work` requests."""
+    """Per call: `addresses`, `body_bytes`. Per client: `per_second` on average, `burst` at once. In total: `at_work` requests."""
 
     addresses: int = 1000
     body_bytes: int = 2 << 20
@@ -34,7 +34,7 @@ class Limits:
 
 
 class Guard:
-    """Refuses what has no key, is too large or comes too often, before anything of it is read further."""
+    """Refuses requests that have no key, are too large or come too often, before reading any more of them."""
 
     def __init__(self, app: ASGIApp, key: str | None, limits: Limits) -> None:
         self.app = app
@@ -76,7 +76,7 @@ class Guard:
         return None
 
     def _wait(self, client: str) -> float:
-        """Take one from the client's bucket; return 0, or the seconds until there is one."""
+        """Take a token from the client's bucket; return 0, or the seconds until one is available."""
         now = time.monotonic()
         left, seen = self.buckets.pop(client, (float(self.limits.burst), now))
         left = min(self.limits.burst, left + (now - seen) * self.limits.per_second)
@@ -87,7 +87,7 @@ class Guard:
         return 0.0 if taken else (1 - left) / self.limits.per_second
 
     async def _body(self, receive: Receive) -> bytes | None:
-        """Return the body, None where it is larger than allowed: a length that the sender states is no bound on what comes."""
+        """Return the body, None if it is larger than allowed; the length stated by the sender is not trusted."""
         parts: list[bytes] = []
         size = 0
         while True:
@@ -136,7 +136,7 @@ def problem_response(told: dict[str, Any]) -> JSONResponse:
 
 
 class ProblemResponse(JSONResponse):
-    """JSON of the media type that says it is a problem."""
+    """JSON with the media type of a problem document."""
 
     media_type = "application/problem+json"
 

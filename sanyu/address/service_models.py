@@ -1,4 +1,4 @@
-"""What the address service takes and gives, with the examples that its docs show."""
+"""Requests and responses of the address service, with the examples shown in its docs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Level = Literal[
     "province", "city", "district", "township", "community", "road", "lane", "door", "place", "building", "unit", "floor", "room"
 ]
-# Too long an address is an answer (SY-A011), not a refused call; this only bounds what is looked at.
+# An overlong address is answered with SY-A011 rather than refused; this limit only bounds what is processed.
 Address = Annotated[str, Field(max_length=100_000)]
 Fields = dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=1000)] | int | float | None]
 _FIELDS: dict[str, Any] = {"district": "望海区", "road": "建设西路", "door": "8号"}
@@ -52,7 +52,7 @@ class MatchRequest(_Strict):
 
 
 class Reason(BaseModel):
-    """Why an element matched, was filled in, was mended or failed."""
+    """Why an element matched, was filled in, was corrected or failed."""
 
     level: str
     code: Annotated[str, Field(description="same, alias, mended, filled, also (another number that the text lists), or a message code")]
@@ -69,7 +69,7 @@ class Candidate(BaseModel):
 
 
 class Match(BaseModel):
-    """The answer to one address. `geometry` is GeoJSON of the kind that the precision calls for: door point, road line, estate polygon."""
+    """The result for one address. `geometry` is GeoJSON of the kind given by the precision: door point, road line, estate polygon."""
 
     query: str
     status: Literal["M", "T", "U"]
@@ -146,7 +146,7 @@ class Division(BaseModel):
 
 
 class Reverse(BaseModel):
-    """What stands at a point; `code` says why there is nothing."""
+    """What is at a point; `code` says why there is nothing."""
 
     division_code: str | None
     chain: list[Division]
@@ -162,7 +162,7 @@ class Reverse(BaseModel):
 
 
 class AliasRequest(_Strict):
-    """Another name of a thing (`entity_id`), or of an element (`element`, with its `level` where two levels share the name)."""
+    """Another name of a thing (`entity_id`), or of an element (`element`, with its `level` if two levels share the name)."""
 
     model_config = ConfigDict(
         extra="forbid",

@@ -1,9 +1,9 @@
-"""The engine on columns of a Spark frame: Arrow batches go through it in the Python workers.
+"""The engine on columns of a Spark frame: Arrow batches are processed by it in the Python workers.
 
-A worker loads the engine once, when its first batch comes, from the folder of a saved index, whose shards are memory-mapped: the workers of
-one machine share its pages. The folder is readable under the same path on every executor, or `Index` is a function that says it, and is
-called on the worker (an index in an object store is then fetched by each machine). A row's answer depends on the row alone, so that no
-partitioning changes it.
+A worker loads the engine with its first batch, from the folder of a saved index whose shards are memory-mapped, so the workers of a
+machine share its pages. The folder is readable under the same path on every executor, or `Index` is a function that returns it and is
+called on the worker (each machine then fetches an index in an object store). A row's result depends on that row only, never on the
+partitioning.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ REVERSE = {
 def matched(
     frame: DataFrame, column: str | Mapping[str, str], index: Index, *, context: str | None = None, at: date | None = None
 ) -> DataFrame:
-    """Return the frame with the columns of `formats.RESULT` under `match_` beside its own.
+    """Return the frame with the columns of `formats.RESULT`, prefixed `match_`, added to its own.
 
-    `column` holds the whole address, or a mapping names the columns of levels (`{"road": "jie", "door": "hao"}`); `context` and `at` as in
+    `column` has the whole address, or a mapping names the columns of levels (`{"road": "jie", "door": "hao"}`); `context` and `at` as in
     `AddressEngine.match`. SY-A070: no such column.
     """
     names = tuple(frame.columns)
@@ -63,7 +63,7 @@ def matched(
 
 
 def reverse(frame: DataFrame, lon: str, lat: str, index: Index, *, crs: str = "EPSG:4490", at: date | None = None) -> DataFrame:
-    """Return the frame with division chain, nearest road and nearest address under `at_` beside its own columns.
+    """Return the frame with division chain, nearest road and nearest address, prefixed `at_`, added to its own columns.
 
     `crs` is the datum of the coordinates, `at` the day of the divisions. A missing coordinate has the code SY-A051. SY-A070.
     """
@@ -88,7 +88,7 @@ def _reversed(engine: AddressEngine, rows: pa.Table, lon: str, lat: str, crs: st
 
 
 def _asked(index: Index, batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[AddressEngine, pa.Table]]:
-    """Yield each batch with the engine, which is opened with the first one."""
+    """Yield each batch with the engine, which is opened with the first batch."""
     engine: AddressEngine | None = None
     for batch in batches:
         engine = engine or engine_at(str(index() if callable(index) else index))

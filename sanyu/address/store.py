@@ -1,8 +1,8 @@
-"""An address index on disk: a folder per district, a list of them, and the aliases that were added since.
+"""An address index on disk: a folder per district, a list of them, and the aliases that were added later.
 
-index.json            version, shards, whether the national divisions were there
+index.json            version, shards, whether the national divisions were available
 divisions.parquet     the gazetteer's own divisions
-aliases.jsonl         one alias a line; appended to by `add_alias`, read at the next load
+aliases.jsonl         one alias per line; appended to by `add_alias`, read at the next load
 shards/<code>/        rows.arrow, names.arrow, ids.npy, numbers.npy, postings.npy: memory-mapped
 """
 
@@ -30,7 +30,7 @@ VERSION = 1
 
 
 def save_shard(folder: Path, shard: Shard) -> None:
-    """Write a shard whole beside the old one and put it in its place."""
+    """Write a complete shard next to the old one and move it into place."""
     folder.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{shard.code}-", dir=folder))
     for name, table in (("rows", shard.rows), ("names", shard.names)):
@@ -62,14 +62,14 @@ def load_shard(folder: Path, code: str) -> Shard:
 
 
 def write_meta(path: Path, shards: Iterable[str], **more: Any) -> None:
-    """Write the list of shards last, so that a half-written index is none."""
+    """Write the list of shards last, so that a half-written index is not an index."""
     part = path / ".index.json"
     part.write_text(json.dumps({"version": VERSION, "shards": sorted(shards), **more}, ensure_ascii=False, indent=1), "utf-8")
     part.replace(path / "index.json")
 
 
 def read_meta(path: Path) -> dict[str, Any]:
-    """Return the content of `index.json`; SY-A005 where it is missing or of another version."""
+    """Return the content of `index.json`; SY-A005 if it is missing or of another version."""
     try:
         meta: dict[str, Any] = json.loads((path / "index.json").read_text("utf-8"))
     except (OSError, ValueError):
@@ -80,26 +80,26 @@ def read_meta(path: Path) -> dict[str, Any]:
 
 
 def index_state(path: Path) -> tuple[int, ...]:
-    """Return what differs once an index was built anew or an alias was added: times and sizes of the files that say so."""
+    """Return times and sizes of the files that change when an index is rebuilt or an alias is added."""
     files = [file.stat() for name in ("index.json", "aliases.jsonl") if (file := path / name).exists()]
     return tuple(value for stat in files for value in (stat.st_mtime_ns, stat.st_size))
 
 
 def append_alias(path: Path, alias: Alias) -> None:
-    """Add one line to the aliases; writers of several processes take turns."""
+    """Add one line to the aliases; several processes write one after the other."""
     line = json.dumps(alias._asdict(), ensure_ascii=False, default=str) + "\n"
     with (path / "aliases.jsonl").open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # freed when the file is closed
+        fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed
         end = file.seek(0, os.SEEK_END)
         file.seek(max(0, end - 1))
-        if end and file.read() != b"\n":  # a crash has cut off the last line
+        if end and file.read() != b"\n":  # a crash has truncated the last line
             file.seek(0)
             file.truncate(file.read().rfind(b"\n") + 1)
         file.write(line.encode())
 
 
 def read_aliases(path: Path) -> list[Alias]:
-    """Return the aliases kept beside an index; SY-A008 names a line that is none. A last line that a crash has cut off is none yet."""
+    """Return the aliases stored with an index; SY-A008 names an invalid line. A truncated last line is ignored."""
     file = path / "aliases.jsonl"
     if not file.exists():
         return []

@@ -1,7 +1,7 @@
-"""Tables as people have them, read in chunks and written whole: CSV, XLSX, Parquet; results also as GeoJSON and GeoPackage.
+"""Common table files, read in chunks and written atomically: CSV, XLSX, Parquet; results also as GeoJSON and GeoPackage.
 
-No input row is ever dropped: a CSV row with too few cells is filled up, surplus cells stay in the last one. A target is written under
-another name beside itself and renamed at the end, so that it is the old one or the whole new one.
+No input row is ever dropped: a CSV row with too few cells is padded, surplus cells stay in the last one. A target is written under
+a temporary name and renamed at the end, so that it is always either the old or the complete new file.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _DELIMITERS = ",\t;|"
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows to be read once or more: `chunks(n)` gives tables of at most n rows in order."""
+    """Rows that can be read repeatedly: `chunks(n)` gives tables of at most n rows in order."""
 
     title: str
     names: tuple[str, ...]
@@ -42,7 +42,7 @@ class Rows:
 
 
 def rows_of(path: Path) -> Rows:
-    """Return the rows of a .csv (.txt, .tsv), .xlsx or .parquet file; SY-A071 on another suffix, SY-A082 where it cannot be read."""
+    """Return the rows of a .csv (.txt, .tsv), .xlsx or .parquet file; SY-A071 for other suffixes, SY-A082 if it cannot be read."""
     readers = {".csv": _csv_rows, ".txt": _csv_rows, ".tsv": _csv_rows, ".xlsx": _xlsx_rows, ".parquet": _parquet_rows}
     reader = readers.get(path.suffix.lower())
     if reader is None:
@@ -51,7 +51,7 @@ def rows_of(path: Path) -> Rows:
         return reader(path)
     except SanyuError:
         raise
-    except Exception as error:  # what a broken file raises is its fault, and is told with its name
+    except Exception as error:  # any exception raised by a broken file is reported with its name
         raise SanyuError("SY-A082", path=str(path), detail=f"{type(error).__name__}: {error}") from error
 
 
@@ -80,7 +80,7 @@ def _csv_rows(path: Path) -> Rows:
     names = _names(next(rows(), []))
 
     def chunks(size: int) -> Iterator[pa.Table]:
-        # A line that csv reads as no cell at all is an empty line: not a row but of a table of one column, where it is an empty cell.
+        # csv returns no cells for an empty line: it is skipped, except in a table with one column, where it is an empty cell.
         filled = (row for row in itertools.islice(rows(), 1, None) if row or len(names) == 1)
         return _text_chunks(filled, names, size, delimiter)
 
@@ -114,7 +114,7 @@ def _parquet_rows(path: Path) -> Rows:
 
 
 def _names(header: Sequence[str]) -> tuple[str, ...]:
-    """Return the headings; those that are empty or there already get a number."""
+    """Return the headings; empty or repeated ones get a number."""
     found: list[str] = []
     for number, name in enumerate(header, start=1):
         wanted = name.strip() or f"column_{number}"
@@ -134,7 +134,7 @@ def _text_chunks(rows: Iterator[list[str]], names: tuple[str, ...], size: int, d
 
 
 class Writer(ABC):
-    """Writes chunks into a file beside the target; `finish` puts it in its place, leaving without it removes it."""
+    """Writes chunks to a file next to the target; `finish` moves it into place, leaving the context without it removes it."""
 
     def __init__(self, path: Path, prefix: str) -> None:
         self.path = path
@@ -154,7 +154,7 @@ class Writer(ABC):
             self.part.unlink(missing_ok=True)
 
     def finish(self) -> None:
-        """Close the file and put it in its place."""
+        """Close the file and move it into place."""
         self.close()
         self.part.chmod(0o644)
         self.part.replace(self.path)
@@ -165,10 +165,10 @@ class Writer(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Close what is open; a second call does nothing."""
+        """Close everything that is open; a second call does nothing."""
 
     def plain(self, table: pa.Table) -> pa.Table:
-        """Return the table without geometry, which text tables don't hold; lon and lat are columns of their own."""
+        """Return the table without geometry, which text tables can't hold; lon and lat are separate columns."""
         binary = [field.name for field in table.schema if pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)]
         return table.drop_columns(binary)
 
@@ -185,7 +185,7 @@ class _Text(Writer):
 
 
 class CsvWriter(_Text):
-    """CSV in UTF-8 with a mark, which spreadsheets need to tell it from GBK; texts that may be formulas are guarded."""
+    """CSV in UTF-8 with a byte order mark, which spreadsheets need to distinguish it from GBK; possible formulas are guarded."""
 
     encoding = "utf-8-sig"
 
@@ -200,7 +200,7 @@ class CsvWriter(_Text):
 
 
 class GeoJsonWriter(_Text):
-    """A feature per row; a row without a place has the geometry null (RFC 7946). Coordinates are CGCS2000 degrees."""
+    """One feature per row; a row without a location has the geometry null (RFC 7946). Coordinates are CGCS2000 degrees."""
 
     def __init__(self, path: Path, prefix: str) -> None:
         super().__init__(path, prefix)
@@ -239,7 +239,7 @@ class ParquetWriter(Writer):
 
 
 class XlsxWriter(Writer):
-    """One sheet; SY-A072 where it holds no more rows."""
+    """One sheet; SY-A072 if there are too many rows."""
 
     def __init__(self, path: Path, prefix: str) -> None:
         import openpyxl
@@ -292,7 +292,7 @@ OUTPUTS: Mapping[str, Callable[[Path, str], Writer]] = {
 
 
 def writer_of(path: Path, prefix: str, more: Mapping[str, Callable[[Path, str], Writer]]) -> Writer:
-    """Return the writer for a path's suffix, ours or one of `more`; SY-A071 where there is none."""
+    """Return the writer for a path's suffix, built in or from `more`; SY-A071 if there is none."""
     kinds = {**OUTPUTS, **more}
     kind = kinds.get(path.suffix.lower())
     if kind is None:
@@ -301,5 +301,5 @@ def writer_of(path: Path, prefix: str, more: Mapping[str, Callable[[Path, str], 
 
 
 def shapes_of(table: pa.Table, prefix: str) -> Any:
-    """Return the geometry of each row, None where it has no place."""
+    """Return the geometry of each row, None if it has no location."""
     return np.asarray(shapely.from_wkb(table[f"{prefix}geom"].to_numpy(zero_copy_only=False)), dtype=object)

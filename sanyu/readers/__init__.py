@@ -1,7 +1,7 @@
-"""Turn untrusted city files into Parquet parts of raw rows, in a confined child process; rows of databases become the same.
+"""Turn untrusted city files into Parquet parts of raw rows, in a confined child process; database rows take the same form.
 
-Every row of a file becomes a row of the parts, with its original text; a row that cannot be read carries an error instead of vanishing. The
-parts have one schema whatever the format: `row_number`, `feature_id`, `attributes` (map of original texts), `geom` (ISO WKB in the file's
+Every row of a file becomes a row of the parts, with its original text; a row that cannot be read is kept with an error. The
+parts have the same schema for every format: `row_number`, `feature_id`, `attributes` (map of original texts), `geom` (ISO WKB in the file's
 own coordinates, x = easting or longitude), `error_code`, `error_params` (JSON). See `docs/decisions/0004-untrusted-files.md`.
 """
 

@@ -1,6 +1,6 @@
 """Bring a file into the child's own folder under a name of our choosing: unpacked with limits, or linked.
 
-Names inside archives are only looked at, never used as paths. Sizes in archive headers are not believed: bytes are counted while unpacking.
+Names inside archives are inspected but never used as paths. Sizes in archive headers are not trusted: bytes are counted while unpacking.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MEMBERS = {
     "osm_pbf": (".pbf",),
     "shapefile": (".shp",),
 }
-# what GDAL wants a file of the format to be called
+# the file name that GDAL expects for the format
 _STAGED_SUFFIX = {
     "shapefile": ".shp",
     "gpkg": ".gpkg",
@@ -63,7 +63,7 @@ class Staged:
 def stage(path: Path, work: Path, options: ReadOptions, siblings: Sequence[Path] = ()) -> Staged:
     """Return the file at a safe path below `work`, with the other parts of a shapefile.
 
-    SY-R008 to SY-R015 where an archive is damaged, hostile or ambiguous.
+    Raises SY-R008 to SY-R015 if an archive is damaged, hostile or ambiguous.
     """
     file = path.name
     if path.is_dir():
@@ -86,7 +86,7 @@ def stage(path: Path, work: Path, options: ReadOptions, siblings: Sequence[Path]
 
 
 def shapefile_siblings(path: Path) -> list[Path]:
-    """Return the other parts of a loose shapefile, whatever the case of their suffixes; links, which could lead anywhere, are left out."""
+    """Return the other parts of a loose shapefile, whatever the case of their suffixes; links are skipped, as they could lead anywhere."""
     if path.suffix.lower() != ".shp":
         return []
     beside = [part for part in path.parent.iterdir() if part.stem == path.stem and part != path and not part.is_symlink()]
@@ -95,7 +95,7 @@ def shapefile_siblings(path: Path) -> list[Path]:
 
 
 def zipfile_infos(path: Path) -> list[zipfile.ZipInfo]:
-    """Return a zip's directory; SY-R008 where it is damaged."""
+    """Return a zip's directory; SY-R008 if it is damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.infolist()
@@ -109,7 +109,7 @@ def _head(path: Path) -> bytes:
 
 
 def member_name(info: zipfile.ZipInfo) -> str:
-    """Return the name as its author wrote it: names without the UTF-8 flag are often GBK in China."""
+    """Return the name as its author wrote it; in China, names without the UTF-8 flag are often GBK."""
     if info.flag_bits & 0x800:
         return info.filename
     raw = info.filename.encode("cp437", "replace")
@@ -159,7 +159,7 @@ def _check_size(file: str, member: str, unpacked: int, packed: int, limits: Limi
 
 
 def _copy(source: IO[bytes], target: Path, *, file: str, member: str, packed: int, limits: Limits, before: int = 0) -> int:
-    """Copy with counting; return the bytes of this and what came `before`."""
+    """Copy and count bytes; return the total including `before`, the bytes of earlier members."""
     written = 0
     with target.open("xb") as sink:
         while chunk := source.read(_CHUNK):

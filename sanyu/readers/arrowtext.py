@@ -1,4 +1,4 @@
-"""Typed Arrow columns as text, whole columns at a time."""
+"""Convert typed Arrow columns to text, a whole column at a time."""
 
 from __future__ import annotations
 

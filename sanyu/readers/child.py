@@ -1,4 +1,4 @@
-"""The process that touches the untrusted file. Started by `sanyu.readers.launch`, one per file; speaks JSON lines on standard output."""
+"""The process that parses the untrusted file. Started by `sanyu.readers.launch`, one per file; writes JSON lines to standard output."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Request:
 
 
 class Unwanted(MetaPathFinder):
-    """Hide pandas and geopandas: Arrow and pyogrio import them unasked where they can, which takes a second for each file."""
+    """Hide pandas and geopandas, which Arrow and pyogrio otherwise import on their own, at a cost of one second per file."""
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
         if fullname in ("pandas", "geopandas"):
@@ -40,7 +40,7 @@ def main() -> None:
         sys.stdout.write(" ".join(sandbox.confine([], [], Limits())))
         return
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a library prints must not be taken for an answer
+    os.dup2(2, 1)  # output printed by a library must not be mistaken for an answer
 
     def answer(**message: Any) -> None:
         answers.write(json.dumps(message, ensure_ascii=False, default=str) + "\n")
@@ -97,13 +97,13 @@ def _parse(request: _Request, held: set[str], progress: Callable[[int], None]) -
 
 
 def _reader(name: str) -> Callable[..., str]:
-    """Return the reader of a format; each imports its library only when it is asked for."""
+    """Return the reader of a format; each imports its library only when it is needed."""
     if name == "csv":
         from sanyu.readers.csvfile import read_csv as reader
     elif name == "gtfs":
         from sanyu.readers.gtfs import read_gtfs as reader
     elif name == "xlsx":
-        mimetypes.knownfiles.clear()  # on import openpyxl would read the system's lists, which lie beyond the fence
+        mimetypes.knownfiles.clear()  # importing openpyxl would read system files outside the sandbox
         from sanyu.readers.xlsx import read_xlsx as reader
     elif name in ("geojson", "nominatim"):
         from sanyu.readers.geojson import read_geojson, read_nominatim

@@ -1,4 +1,4 @@
-"""What a file is by its first bytes; names and extensions are only a second opinion."""
+"""Detect what a file is from its first bytes; names and extensions are only a second opinion."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _sniff_text(head: bytes) -> str:
 
 
 def detect_format(path: Path) -> str | None:
-    """Return the format of a file or `.gdb` folder, None where it is none that can be read.
+    """Return the format of a file or `.gdb` folder, None if it can't be read.
 
     Looks at the first 64 KB, at a zip's member names and at a Parquet file's footer; parses nothing.
     """
@@ -114,7 +114,7 @@ def detect_format(path: Path) -> str | None:
 
 
 def check_content(path: Path, file: str, options: ReadOptions) -> None:
-    """Refuse a file whose content is not of the format: empty (SY-R002), virtual (SY-R005), anything else (SY-R004)."""
+    """Refuse a file whose content does not match the format: empty (SY-R002), virtual (SY-R005), anything else (SY-R004)."""
     kind = sniff(_head_of(path))
     if kind == "empty":
         raise SanyuError("SY-R002", file=file)

@@ -1,4 +1,4 @@
-"""Delimited text (RFC 4180 and what is sold as it): encoding, delimiter and header are found out, broken records are kept as rows."""
+"""Delimited text (RFC 4180 and looser dialects): encoding, delimiter and header are detected, broken records are kept as rows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _YEAR = re.compile(r"(1[6-9]|20|21)\d\d")
 def read_csv(staged: Staged, options: ReadOptions, sink: RawSink) -> str:
     """Read a table; `row_number` is the line on which a record starts.
 
-    Without `options.header` the first record must be a header: SY-R024 where it looks like data, SY-R025 where a name is empty or double.
+    Without `options.header` the first record must be a header: SY-R024 if it looks like data, SY-R025 if a name is empty or repeated.
     """
     encoding = find_encoding(staged.path, options, sink)
     with staged.path.open(encoding=encoding, errors="surrogateescape", newline="") as stream:
@@ -50,7 +50,7 @@ def read_csv(staged: Staged, options: ReadOptions, sink: RawSink) -> str:
 
 
 def find_encoding(path: Path, options: ReadOptions, sink: RawSink) -> str:
-    """Return the override, what the byte order mark says, or what the lines' statistics say (with a warning if not certain)."""
+    """Return the encoding from the override, the byte order mark or the statistics of the lines (with a warning if not certain)."""
     if options.encoding:
         sink.encoding = textencoding.known_encoding(options.encoding, sink.file)
         return "utf-8-sig" if sink.encoding == "utf-8" else sink.encoding
@@ -68,7 +68,7 @@ def find_encoding(path: Path, options: ReadOptions, sink: RawSink) -> str:
 
 
 def sniff_delimiter(head: Sequence[str]) -> str:
-    """Return the delimiter that cuts most of the first records into the same number of fields, more than one; else the comma."""
+    """Return the delimiter that splits most of the first records into the same number of fields, more than one; otherwise the comma."""
 
     def score(delimiter: str) -> tuple[float, int]:
         widths = Counter(len(record) for record in csv.reader(io.StringIO("".join(head)), delimiter=delimiter) if record)
@@ -79,9 +79,10 @@ def sniff_delimiter(head: Sequence[str]) -> str:
 
 
 class Records:
-    """Iterate over (line, fields, error); a record that cannot be split is given up at its first line and reading goes on with the next.
+    """Iterate over (line, fields, error). A record that cannot be split is reported at its first line, and reading continues with the next
+    line.
 
-    `raw` is the text of the record that came last.
+    `raw` is the text of the most recent record.
     """
 
     def __init__(self, lines: Iterator[str], delimiter: str) -> None:
@@ -95,11 +96,11 @@ class Records:
 
     @property
     def raw(self) -> str:
-        """Return the text of the last record."""
+        """Return the text of the most recent record."""
         return "".join(self._taken).rstrip("\r\n")
 
     def step_back(self) -> None:
-        """Let the last record come again."""
+        """Push the most recent record back, so that it is returned again."""
         self._again.extendleft(reversed(self._taken))
         self._taken = []
         self._reader = self._fresh_reader()
@@ -136,7 +137,7 @@ class Records:
 
 
 def header(records: Records, options: ReadOptions, file: str) -> list[str]:
-    """Return the column names; a header row that merely repeats `options.header` is stepped over."""
+    """Return the column names; a header row that merely repeats `options.header` is skipped."""
     first = next(((line, record, error) for line, record, error in records if record or error), None)
     if first is None:
         raise SanyuError("SY-R002", file=file)
@@ -153,11 +154,11 @@ def header(records: Records, options: ReadOptions, file: str) -> list[str]:
 
 
 def check_header(names: Sequence[str], line: int, file: str) -> None:
-    """Raise SY-R024 where names look like data, SY-R025 where one is empty or given twice."""
+    """Raise SY-R024 if the names look like data, SY-R025 if one is empty or repeated."""
     data = next((name for name in names if _NUMBER.fullmatch(name) or _DATE.fullmatch(name)), None)
     if data is not None:
         values = [name for name in names if _NUMBER.fullmatch(name)]
-        # a table with a column for each year: names, then nothing but years
+        # a table with a column for each year has names followed only by years
         if not (
             all(_YEAR.fullmatch(name) for name in values) and len(set(names)) == len(names) and not _YEAR.fullmatch(names[0]) and values
         ):

@@ -1,7 +1,7 @@
-"""Read the rows of a database over JDBC in a process of its own: it has a JVM, and what a driver does stays with it.
+"""Read the rows of a database over JDBC in a separate process, which contains the JVM and any side effects of the driver.
 
-A database is not an untrusted file, but its driver is foreign code and its JVM cannot be started twice in one process. The process has
-the network, unlike the parsers' one, and gets the password on its standard input, where no list of processes shows it.
+A database is not an untrusted file, but its driver is third-party code, and a JVM cannot be started twice in one process. Unlike the
+parsers, this process has network access. It gets the password on its standard input, where process lists don't show it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from sanyu.readers.sandbox import child_environment
 from schemas.messages import SanyuError, catalogue
 
 _WORK = ".work"
-_INHERITED = ("HOME", "JAVA_HOME")  # drivers look for certificates at home
+_INHERITED = ("HOME", "JAVA_HOME")  # drivers look for certificates in the home folder
 
 
 @dataclass(frozen=True)
 class Database:
-    """How a database is reached. `name` is what messages and rows call it; the names of the variables are for messages, too."""
+    """How to connect to a database. `name` is used in messages and rows; the names of the variables are also shown in messages."""
 
     name: str
     url: str
@@ -42,7 +42,7 @@ class Database:
 
 @dataclass(frozen=True)
 class Shape:
-    """Where a row's geometry is: a column of WKB or WKT, or columns of coordinates; `crs` overrides the SRID that it carries."""
+    """Where a row's geometry is: a column of WKB or WKT, or columns of coordinates; `crs` overrides the SRID in the data."""
 
     geometry: str | None = None
     x: str | None = None
@@ -69,8 +69,9 @@ def fetch(
 ) -> Fetched:
     """Write the rows of a query, at most `limit`, as Parquet parts into `out_dir`, with the record `parsed.json` beside them.
 
-    Never more than `fetch_size` rows are in memory. Raises SanyuError SY-R040 (unreachable), SY-R041 (refused), SY-R043 (bad query),
-    SY-R044 (driver), SY-R045 (broken off), SY-R046 (column names), SY-R026 (no such geometry column), SY-R016 (time); then no part is left.
+    At most `fetch_size` rows are in memory at a time. Raises SanyuError SY-R040 (unreachable), SY-R041 (refused), SY-R043 (bad query),
+    SY-R044 (driver), SY-R045 (interrupted), SY-R046 (column names), SY-R026 (no such geometry column), SY-R016 (timeout), leaving no part
+    behind.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     request = {"sql": sql, "shape": asdict(shape), "out_dir": str(out_dir), "limit": limit}
@@ -86,13 +87,13 @@ def fetch(
 
 
 def ask(database: Database, sql: str, scratch: Path) -> list[list[str | None]]:
-    """Return the first thousand rows that a short query answers, as texts; raises as `fetch` does."""
+    """Return up to a thousand rows of a short query, as texts; raises as `fetch` does."""
     rows: list[list[str | None]] = _asked(database, {"sql": sql}, scratch, ignore)["answer"]
     return rows
 
 
 def _asked(database: Database, request: Mapping[str, Any], scratch: Path, progress: Callable[[int], None]) -> dict[str, Any]:
-    """Start the child, hand over the request and return its answer."""
+    """Start the child, send the request and return its answer."""
     work = scratch / _WORK
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
@@ -122,5 +123,5 @@ def _asked(database: Database, request: Mapping[str, Any], scratch: Path, progre
 
 
 def concealed(text: str, password: str | None) -> str:
-    """Return the text with stars where the password stands."""
+    """Return the text with the password replaced by asterisks."""
     return text.replace(password, "***") if password else text

@@ -1,6 +1,6 @@
-"""The attribute table of a shapefile (dBase III and its dialects), read as the fixed-width text that it is.
+"""The attribute table of a shapefile (dBase III and its dialects), read as fixed-width text.
 
-Reading it here instead of by GDAL keeps the original text of every value and finds the encoding from the values themselves.
+Reading it here instead of with GDAL keeps the original text of every value and allows detecting the encoding from the values.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Field:
 
 
 class Dbf:
-    """The table of a .dbf, mapped into memory; `claimed` records by its header, `present` by its size."""
+    """The table of a .dbf, memory-mapped; `claimed` is the number of records by its header, `present` by its size."""
 
     def __init__(self, path: Path, file: str) -> None:
         size = path.stat().st_size
@@ -58,7 +58,7 @@ class Dbf:
             entry = described[at : at + 32]
             if entry[0] == 0x0D:
                 return
-            # a text field wider than 255 keeps the high byte of its width where others keep the decimals
+            # a text field wider than 255 stores the high byte of its width where others store the number of decimals
             width = entry[16] + (entry[17] << 8 if entry[11:12] == b"C" else 0)
             if start + width > self._width:
                 return
@@ -66,7 +66,7 @@ class Dbf:
             start += width
 
     def fields(self, encoding: str) -> list[Field]:
-        """Return the columns with their names decoded; a name given twice gets a number."""
+        """Return the columns with their names decoded; repeated names get a number."""
         named: list[Field] = []
         for raw, field in self.raw_fields:
             name = raw.decode(encoding, "replace").strip() or "field"
@@ -76,14 +76,14 @@ class Dbf:
         return named
 
     def is_deleted(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Say which of the records are marked as deleted; those beyond the end are not."""
+        """Return which records are marked as deleted; records beyond the end of the file are not."""
         marked = np.zeros(len(rows), bool)
         inside = rows < self.present
         marked[inside] = self.records[rows[inside], 0] == ord("*")
         return marked
 
     def text_values(self) -> Iterator[bytes]:
-        """Yield names and values of text fields that are not plain ASCII, for the encoding's statistics."""
+        """Yield names and values of text fields that are not plain ASCII, for detecting the encoding."""
         yield from (raw for raw, _ in self.raw_fields)
         for begin in range(0, self.present, _SAMPLE_RECORDS):
             chunk = self.records[begin : begin + _SAMPLE_RECORDS]
@@ -94,7 +94,7 @@ class Dbf:
                         yield _uncut(part[index].tobytes().rstrip(b"\0"), field.width, "utf-8")
 
     def column(self, field: Field, rows: npt.NDArray[np.int64], encoding: str) -> tuple[pa.Array, list[int]]:
-        """Return the trimmed text of a field for some records, blank ones null, and the positions that could not be decoded."""
+        """Return the trimmed text of a field for some records, with blanks as null, and the positions that could not be decoded."""
         part = np.ascontiguousarray(self.records[rows, field.start : field.start + field.width])
         fixed = part.view(f"S{field.width}").ravel() if field.width else np.full(len(rows), b"", "S1")
         damaged: list[int] = []
@@ -113,7 +113,7 @@ class Dbf:
 
 
 def _uncut(value: bytes, width: int, encoding: str) -> bytes:
-    """Return the value without half a character at its end, if it fills its field: the width may have cut it."""
+    """Return the value without a half character at its end if it fills its field, because the field width may have cut the character."""
     if len(value) < width or value.isascii() or value[-1] < 0x80:
         return value
     if encoding == "utf-8":

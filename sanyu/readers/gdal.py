@@ -1,6 +1,6 @@
-"""The formats that GDAL reads for us: GeoPackage, FlatGeobuf, GML, File Geodatabase, DXF, and the geometries of shapefiles.
+"""The formats read with GDAL: GeoPackage, FlatGeobuf, GML, File Geodatabase, DXF, and the geometries of shapefiles.
 
-The child's environment makes GDAL register one driver (`GDAL_SKIP`); that it did is checked before a file is opened. Rows stream as Arrow
+The child's environment makes GDAL register one driver (`GDAL_SKIP`); this is verified before a file is opened. Rows are streamed as Arrow
 batches (RFC 86).
 """
 
@@ -28,7 +28,7 @@ from sanyu.readers.sink import RawSink, text_map
 from schemas.messages import SanyuError
 
 _BATCH_ROWS = 20_000
-_SURE = 70  # per cent, of pyproj's identification of a WKT
+_SURE = 70  # minimum confidence in per cent when pyproj identifies a WKT
 _OPEN_OPTIONS: dict[str, dict[str, str]] = {
     "gml": {"DOWNLOAD_SCHEMA": "NO", "WRITE_GFS": "NO", "INVERT_AXIS_ORDER_IF_LAT_LONG": "YES"},
     "gpkg": {"IMMUTABLE": "YES"},
@@ -64,14 +64,14 @@ def parser_name() -> str:
 
 
 def check_driver(file: str) -> None:
-    """Refuse to go on (SY-R031) unless the one wanted driver is all that GDAL has registered."""
+    """Raise SY-R031 unless GDAL has registered exactly the one wanted driver."""
     registered = set(pyogrio.list_drivers())
     if registered != {os.environ["SANYU_GDAL_DRIVER"]}:
         raise SanyuError("SY-R031", file=file, detail=f"drivers {', '.join(sorted(registered))[:200]}")
 
 
 def guarded(staged: Staged, options: ReadOptions, call: Any) -> Any:
-    """Return what the call returns; a failure of GDAL becomes SY-R020."""
+    """Call the function and return its result; a failure of GDAL becomes SY-R020."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -89,7 +89,7 @@ def guarded(staged: Staged, options: ReadOptions, call: Any) -> Any:
 
 
 def choose_layer(staged: Staged) -> str:
-    """Return the layer asked for, or the only one; SY-R015 or SY-R014 otherwise."""
+    """Return the requested layer or the only one; otherwise SY-R015 or SY-R014."""
     options = ReadOptions(format=os.environ["SANYU_GDAL_DRIVER"])
     layers = [str(name) for name, _ in guarded(staged, options, lambda: pyogrio.list_layers(staged.path))]
     choices = ", ".join(layers[:30])
@@ -134,7 +134,7 @@ def _columns(batch: pa.RecordBatch, names: list[str]) -> tuple[pa.Array, pa.MapA
 
 
 def shapes(batch: pa.RecordBatch) -> npt.NDArray[np.object_]:
-    """Return the WKB of a batch as objects, None where there is none."""
+    """Return the WKB of a batch as objects, None for missing geometries."""
     wkbs = np.full(batch.num_rows, None, dtype=object)
     if "\0geom" in batch.schema.names:
         wkbs[:] = batch.column("\0geom").to_pylist()
@@ -142,7 +142,7 @@ def shapes(batch: pa.RecordBatch) -> npt.NDArray[np.object_]:
 
 
 def _straightened(staged: Staged, layer: str, ids: pa.Array, wkbs: npt.NDArray[np.object_], sink: RawSink) -> npt.NDArray[np.object_]:
-    """Replace curves, which come unchanged in Arrow batches, by GDAL's line strings."""
+    """Replace curves, which Arrow batches contain unchanged, by GDAL's line strings."""
     curved = [index for index, wkb in enumerate(wkbs) if geometry.is_curve(wkb)]
     if not curved:
         return wkbs
@@ -158,7 +158,7 @@ def _straightened(staged: Staged, layer: str, ids: pa.Array, wkbs: npt.NDArray[n
 
 
 def crs_name(text: str | None) -> str | None:
-    """Return "EPSG:n" for a CRS that can be identified for sure, its WKT otherwise, None for None."""
+    """Return "EPSG:n" for a CRS that can be identified with certainty, otherwise its WKT; None for None."""
     if not text or re.fullmatch(r"EPSG:\d+", text):
         return text or None
     import pyproj
@@ -172,7 +172,7 @@ def crs_name(text: str | None) -> str | None:
 
 
 def refuse_doctype(path: Path, file: str) -> None:
-    """Raise SY-R007 where an XML document has a DOCTYPE; entities can be declared nowhere else. Reads no further than the root element."""
+    """Raise SY-R007 if an XML document has a DOCTYPE, the only place where entities can be declared. Reads only up to the root element."""
 
     class _RootReachedError(Exception):
         pass

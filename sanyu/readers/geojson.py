@@ -1,6 +1,6 @@
-"""GeoJSON (RFC 7946 and its forerunner of 2008 with `crs`), text sequences (RFC 8142), and the result lists of Nominatim.
+"""GeoJSON (RFC 7946 and the older 2008 specification with `crs`), text sequences (RFC 8142), and Nominatim result lists.
 
-Read feature by feature by Python's own decoder instead of GDAL: a broken feature is one rejected row, and numbers keep their text.
+Read feature by feature with Python's decoder instead of GDAL: a broken feature is one rejected row, and numbers keep their text.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def read_geojson(staged: Staged, options: ReadOptions, sink: RawSink) -> str:
 
 
 def _read_object(stream: jsontext.Stream, sink: RawSink, row: int, *, collects: bool) -> tuple[dict[str, Any], int]:
-    """Read one top-level object and return its members but `features`, and the last row number."""
+    """Read one top-level object; return its members except `features`, and the last row number."""
     if not collects:
         _add_feature(stream.value(), row + 1, sink)
         return {}, row + 1
@@ -80,7 +80,7 @@ def _add_feature(feature: Any, row: int, sink: RawSink) -> None:
 
 
 def add_with_geometry(sink: RawSink, row: int, attributes: dict[str, str], geometry: Any, identity: str | None) -> None:
-    """Add a row with a GeoJSON geometry; where that is broken, its text is kept in `_raw`."""
+    """Add a row with a GeoJSON geometry; if the geometry is broken, its text is kept in `_raw`."""
     damaged = _undecoded(attributes)
     try:
         wkb = sink.writer.from_geojson(geometry, sink.limits.max_wkb_depth)
@@ -98,7 +98,7 @@ def _undecoded(attributes: dict[str, str]) -> str | None:
 
 
 def is_readable(text: str) -> bool:
-    """Say whether the text holds no bytes that could not be decoded (they stand as lone surrogates)."""
+    """Return whether all bytes of the text could be decoded (undecodable ones appear as lone surrogates)."""
     if text.isascii():
         return True
     try:
@@ -121,7 +121,7 @@ def escaped(text: str) -> str:
 
 
 def _declared_crs(members: dict[str, Any]) -> str:
-    """Return the CRS of the `crs` member of 2008, else WGS 84, which RFC 7946 (4) prescribes."""
+    """Return the CRS of the 2008 `crs` member, otherwise WGS 84, as RFC 7946 (4) prescribes."""
     crs = members.get("crs")
     properties = crs.get("properties") if isinstance(crs, dict) else None
     name = str(properties.get("name", "")) if isinstance(properties, dict) else ""
@@ -131,7 +131,7 @@ def _declared_crs(members: dict[str, Any]) -> str:
 
 
 def read_nominatim(staged: Staged, options: ReadOptions, sink: RawSink) -> str:
-    """Read a Nominatim result list: geometry from `geojson`, else from `lat` and `lon`; `feature_id` is the OSM element."""
+    """Read a Nominatim result list: geometry from `geojson`, otherwise from `lat` and `lon`; `feature_id` is the OSM element."""
     places = jsontext.load(staged.path, options, sink)
     if isinstance(places, dict):
         places = [places]

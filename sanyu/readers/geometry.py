@@ -1,4 +1,4 @@
-"""Well-known binary: writing it from coordinate lists, and checking what foreign writers made of it.
+"""Well-known binary: writing it from coordinate lists, and checking WKB written by others.
 
 All of it is ISO WKB (OGC 06-103r4, 8.2), little endian, in the file's own coordinates, x = easting or longitude first.
 """
@@ -26,7 +26,7 @@ _MIN_RING = 4
 
 
 def positions(values: Any) -> Floats:
-    """Return an (n, 2) or (n, 3) array of a list of positions; a fourth ordinate is left out."""
+    """Return an (n, 2) or (n, 3) array of a list of positions; a fourth ordinate is dropped."""
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -39,7 +39,7 @@ def positions(values: Any) -> Floats:
 
 
 def closed_ring(ring: Floats) -> tuple[Floats, bool]:
-    """Return the ring closed, and whether it had to be; fewer than three different corners cannot be closed (SY-R057)."""
+    """Return the closed ring and whether it had to be closed; fewer than three distinct corners cannot be closed (SY-R057)."""
     was_open = len(ring) > 0 and not np.array_equal(ring[0], ring[-1])
     if was_open:
         ring = np.vstack([ring, ring[:1]])
@@ -49,7 +49,7 @@ def closed_ring(ring: Floats) -> tuple[Floats, bool]:
 
 
 class WkbWriter:
-    """Write WKB from arrays; counts in `closed` the rings that it had to close."""
+    """Write WKB from arrays; `closed` counts the rings that had to be closed."""
 
     def __init__(self) -> None:
         self.closed = 0
@@ -59,13 +59,13 @@ class WkbWriter:
         return _head(POINT, position) + position.astype("<f8").tobytes()
 
     def line(self, line: Floats) -> bytes:
-        """Return a line string; one position alone is refused (SY-R055)."""
+        """Return a line string; a single position is refused (SY-R055)."""
         if len(line) == 1:
             raise RowError("SY-R055", detail="a line needs two positions")
         return _head(LINE, line) + _sequence(line)
 
     def polygon(self, rings: Iterable[Floats]) -> bytes:
-        """Return a polygon, its rings closed."""
+        """Return a polygon with closed rings."""
         shut = []
         for ring in rings:
             closed, was_open = closed_ring(ring)
@@ -76,7 +76,7 @@ class WkbWriter:
         return _head(POLYGON, shut[0] if shut else None) + struct.pack("<I", len(shut)) + b"".join(map(_sequence, shut))
 
     def collection(self, kind: int, parts: Sequence[bytes]) -> bytes:
-        """Return a multi-geometry or collection; it has Z where its parts have."""
+        """Return a multi-geometry or collection; it has Z if its parts do."""
         has_z = any(struct.unpack_from("<I", part, 1)[0] // 1000 == 1 for part in parts)
         return struct.pack("<BII", 1, kind + 1000 * has_z, len(parts)) + b"".join(parts)
 
@@ -125,7 +125,7 @@ def _sequence(array: Floats) -> bytes:
 
 
 def type_code(wkb: bytes) -> int:
-    """Return the geometry type 0–17 of ISO or extended WKB; 0 where the bytes are no header."""
+    """Return the geometry type 0–17 of ISO or extended WKB; 0 if the bytes are not a header."""
     if len(wkb) < 5 or wkb[0] > 1:
         return 0
     raw = int.from_bytes(wkb[1:5], "little" if wkb[0] else "big")
@@ -133,16 +133,16 @@ def type_code(wkb: bytes) -> int:
 
 
 def is_curve(wkb: bytes | None) -> bool:
-    """Say whether the geometry has arcs, which the engines downstream do not read; looks at the outermost type."""
+    """Return whether the geometry has arcs, which the engines downstream cannot read; checks the outermost type."""
     return wkb is not None and type_code(wkb) in _CURVES
 
 
 def structure(wkb: bytes, limits: Limits) -> None:
-    """Walk the headers of one WKB without recursion; raise RowError where it is too deep, too long or cut off.
+    """Walk the headers of one WKB without recursion; raise RowError if it is nested too deeply, too long or truncated.
 
-    GEOS, GDAL and JTS descend by recursion: a file of nested collections would exhaust their stack.
+    GEOS, GDAL and JTS use recursion: a file of nested collections would overflow their stack.
     """
-    pending: list[int] = [1]  # parts still to come on each level; a level stays until its last part is walked
+    pending: list[int] = [1]  # number of remaining parts on each level; a level stays until its last part has been walked
     offset, total = 0, 0
     while True:
         while pending and pending[-1] == 0:
@@ -199,7 +199,7 @@ def _read_count(wkb: bytes, offset: int, order: str) -> tuple[int, int]:
 
 
 class Checked:
-    """The outcome of `check`: the geometries as ISO WKB, row errors by index, and how many lie outside degrees."""
+    """The outcome of `check`: the geometries as ISO WKB, row errors by index, and the number of geometries outside the range of degrees."""
 
     def __init__(self, size: int) -> None:
         self.wkb: npt.NDArray[np.object_] = np.full(size, None, dtype=object)
@@ -211,7 +211,7 @@ class Checked:
 def check(values: npt.NDArray[np.object_], limits: Limits) -> Checked:
     """Check WKB of unknown origin: structure, readability, finite coordinates; return it as ISO WKB without SRID and M.
 
-    A bad geometry becomes None with a RowError; no geometry makes the call fail.
+    A bad geometry becomes None with a RowError; the call itself never fails.
     """
     checked = Checked(len(values))
     safe = values.copy()
@@ -257,7 +257,7 @@ def _reason(wkb: bytes) -> str:
 
 
 def text_depth(text: str) -> int:
-    """Return how deep the parentheses of a WKT are nested."""
+    """Return the nesting depth of the parentheses in a WKT."""
     depth = deepest = 0
     if text.count("(") <= 1:
         return text.count("(")

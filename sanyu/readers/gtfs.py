@@ -1,4 +1,4 @@
-"""GTFS Schedule (gtfs.org/schedule/reference): one file of a feed, by the rules of CSV; stops as points, shapes as lines."""
+"""GTFS Schedule (gtfs.org/schedule/reference): one file of a feed, read by the rules of CSV; stops become points, shapes become lines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Vertex = tuple[int, str, float, list[str]]
 
 
 def read_gtfs(staged: Staged, options: ReadOptions, sink: RawSink) -> str:
-    """Read the file named by `layer`; `stops` get points from `stop_lon`/`stop_lat`, `shapes` one line for each `shape_id`."""
+    """Read the file named by `layer`; `stops` get points from `stop_lon`/`stop_lat`, `shapes` become one line for each `shape_id`."""
     stem = PurePosixPath(options.layer or staged.file).stem
     options = replace(options, encoding=options.encoding or "utf-8", delimiter=",")
     if stem == "shapes":

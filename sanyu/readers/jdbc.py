@@ -1,8 +1,8 @@
-"""The process that asks a database. Started by `sanyu.readers.database`, one per query; speaks JSON lines on standard output.
+"""The process that queries a database. Started by `sanyu.readers.database`, one per query; writes JSON lines to standard output.
 
-Every value becomes its text: numbers as the database writes them, truth as true/false, times in ISO 8601, bytes as Base64. The session is
-read-only and sees one state of the database (REPEATABLE READ) where the database can; the JVM's zone is UTC, so that texts of instants do
-not depend on the machine.
+Every value becomes text: numbers as the database writes them, booleans as true/false, times in ISO 8601, bytes as Base64. The session is
+read-only and sees one snapshot of the database (REPEATABLE READ) if the database supports it. The JVM's zone is UTC, so that texts of
+instants do not depend on the machine.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _BATCH_ROWS = 20_000
 _ANSWER_ROWS = 1000
 _LOGIN_SECONDS = 15
 _HEAP_MB = 1024
-_SECONDS_TO_CANCEL = 3  # before this process is killed, or the server would work on for nobody
+_SECONDS_TO_CANCEL = 3  # before this process is killed; otherwise the server would keep working for nobody
 _BINARY = frozenset({-2, -3, -4, 2004})  # java.sql.Types: BINARY, VARBINARY, LONGVARBINARY, BLOB
 _TRUTH = frozenset({-7, 16})
 _TIMES = frozenset({91, 92, 93, 2013, 2014})
@@ -40,11 +40,11 @@ _MANY = 1 << 256
 
 
 def main() -> None:
-    """Read the request from standard input, ask, answer."""
+    """Read the request from standard input, run the query, and answer."""
     sandbox.die_with_parent()
     sys.meta_path.insert(0, Unwanted())
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a driver prints must not be taken for an answer
+    os.dup2(2, 1)  # output printed by a driver must not be mistaken for an answer
 
     def answer(**message: Any) -> None:
         answers.write(json.dumps(message, ensure_ascii=False, default=str) + "\n")
@@ -62,11 +62,11 @@ def main() -> None:
     except SanyuError as error:
         answer(error=error.code, params={k: concealed(str(v), database.password) for k, v in error.params.items()})
     answers.close()
-    os._exit(0)  # a driver may leave threads behind
+    os._exit(0)  # a driver may leave threads running
 
 
 class _Session:
-    """A connection, and the names and types of the query asked last."""
+    """A connection, with the column names and types of the most recent query."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -111,7 +111,7 @@ class _Session:
             self._connection.close()
 
     def _calm(self) -> None:
-        """Make the session read-only and of one state; a cursor that streams needs a transaction."""
+        """Make the session read-only on one snapshot; a cursor that streams needs a transaction."""
         import jpype
 
         connection = self._connection
@@ -124,7 +124,7 @@ class _Session:
                 setter(value)
 
     def rows(self, sql: str, limit: int | None = None) -> Iterator[tuple[str | bytes | None, ...]]:
-        """Yield the query's rows as texts, binary as bytes; the first step fills in names and types."""
+        """Yield the query's rows as texts, binary as bytes; the first step sets names and types."""
         import jpype
 
         database = self.database
@@ -174,7 +174,7 @@ class _Session:
 
 
 def _state(error: Any) -> str:
-    """Return the SQLSTATE of a Java exception (ISO/IEC 9075-2, 24.1), empty where it has none."""
+    """Return the SQLSTATE of a Java exception (ISO/IEC 9075-2, 24.1), or an empty string."""
     return str(error.getSQLState() or "") if hasattr(error, "getSQLState") else ""
 
 
@@ -191,7 +191,7 @@ def _truth(text: str | None) -> str | None:
 
 
 def _instant(text: str | None) -> str | None:
-    """Return a date and time in ISO 8601; what is none stays as it is."""
+    """Return a date and time in ISO 8601; other text is unchanged."""
     found = _INSTANT.match(text) if text is not None else None
     if found is None:
         return text
@@ -201,7 +201,7 @@ def _instant(text: str | None) -> str | None:
 
 
 def _fetched(database: Database, asked: dict[str, Any], progress: Callable[[int], None]) -> dict[str, Any]:
-    """Write the query's rows as parts and return their record and digest."""
+    """Write the query's rows as parts; return their record and digest."""
     from sanyu.readers.sink import RawSink
 
     shape = Shape(**asked["shape"])
@@ -217,7 +217,7 @@ def _fetched(database: Database, asked: dict[str, Any], progress: Callable[[int]
 
 
 class _Table:
-    """Bring batches of rows into the sink, with their geometry, and add up their digests."""
+    """Pass batches of rows with their geometry to the sink, and sum their digests."""
 
     def __init__(self, session: _Session, shape: Shape, sink: Any) -> None:
         self._session = session
@@ -231,13 +231,13 @@ class _Table:
 
     @property
     def sha256(self) -> str:
-        """Return the digest of the columns and the rows, whatever their order: databases promise none."""
+        """Return a digest of columns and rows that does not depend on their order, which databases do not guarantee."""
         session = self._session
         what = json.dumps([session.names, session.type_names, self._count, f"{self._sum:064x}"], ensure_ascii=False)
         return hashlib.sha256(what.encode()).hexdigest()
 
     def named(self) -> None:
-        """Check the columns' names once they are known, and tell them to the sink."""
+        """Check the columns' names once they are known, and pass them to the sink."""
         if self._coordinates is not None:
             return
         from sanyu.readers.table import geometry_columns
@@ -253,7 +253,7 @@ class _Table:
         self._sink.columns |= {n: t for n, t in zip(session.names, session.type_names, strict=True) if n != shape.geometry}
 
     def take(self, batch: list[tuple[str | bytes | None, ...]]) -> None:
-        """Hand a batch over; `row_number` counts the rows as they come."""
+        """Pass on a batch; `row_number` counts the rows as they arrive."""
         import numpy as np
         import pyarrow as pa
 
@@ -280,7 +280,7 @@ class _Table:
         self._sink.declared_crs = f"EPSG:{next(iter(self._srids))}" if len(self._srids) == 1 else None
 
     def _shapes(self, values: list[Any]) -> tuple[Any, dict[int, RowError]]:
-        """Return WKB of a column of WKB, hexadecimal WKB (as PostGIS shows a geometry) or WKT."""
+        """Return WKB from a column of WKB, hexadecimal WKB (as PostGIS prints a geometry) or WKT."""
         import numpy as np
 
         from sanyu.readers.table import coordinate_geometry
@@ -300,7 +300,7 @@ class _Table:
 
 
 def _srid(wkb: bytes) -> set[int]:
-    """Return the SRID of extended WKB; empty where there is none."""
+    """Return the SRID of extended WKB; empty if there is none."""
     if len(wkb) < 9:
         return set()
     order: Any = "little" if wkb[0] else "big"

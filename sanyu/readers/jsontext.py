@@ -1,4 +1,4 @@
-"""JSON with numbers as they stand in the file, read whole or feature by feature."""
+"""JSON with numbers as written in the file, read as a whole or feature by feature."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SPACE = " \t\r\n\x1e"
 
 
 class Number(str):
-    """The text of a JSON number with a fraction or exponent, or of a constant such as NaN; `float()` of it works."""
+    """The text of a JSON number with a fraction or exponent, or of a constant such as NaN; `float()` accepts it."""
 
     __slots__ = ()
 
@@ -29,7 +29,7 @@ def decoder() -> json.JSONDecoder:
 
 
 def attribute_text(value: Any) -> str | None:
-    """Return a member's value as attribute: text as it is, numbers as in the file, objects and lists as JSON, null as None."""
+    """Return a member's value as an attribute: text as it is, numbers as in the file, objects and lists as JSON, null as None."""
     if value is None or isinstance(value, str):
         return value
     return exact(value)
@@ -52,9 +52,9 @@ def attributes_of(members: dict[str, Any]) -> dict[str, str]:
 
 
 def file_encoding(path: Path, options: ReadOptions, sink: RawSink) -> str:
-    """Return the encoding: the override, a byte order mark's, UTF-8 (RFC 8259, 8.1).
+    """Return the encoding from the override or a byte order mark; otherwise UTF-8 (RFC 8259, 8.1).
 
-    For a file that breaks the rule, the statistics decide, with a warning.
+    If the file violates the rule, the encoding is detected by statistics, with a warning.
     """
     if options.encoding:
         sink.encoding = textencoding.known_encoding(options.encoding, sink.file)
@@ -73,7 +73,7 @@ def file_encoding(path: Path, options: ReadOptions, sink: RawSink) -> str:
 
 
 def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yield the text between quotes, so that one huge line is not one piece."""
+    """Yield the text between quotes, so that one huge line is not a single piece."""
     rest = b""
     while chunk := stream.read(_CHUNK):
         *pieces, rest = (rest + chunk).split(b'"')
@@ -82,7 +82,7 @@ def _pieces(stream: IO[bytes]) -> Iterator[bytes]:
 
 
 def load(path: Path, options: ReadOptions, sink: RawSink) -> Any:
-    """Return a whole document; SY-R021 where it breaks."""
+    """Return a whole document; SY-R021 if it is invalid."""
     text = path.read_bytes().decode(file_encoding(path, options, sink), "surrogateescape")
     try:
         return decoder().decode(text)
@@ -99,7 +99,7 @@ def broken(error: ValueError, text: str, file: str, lines_before: int = 0) -> Sa
 
 
 class Stream:
-    """A cursor over a JSON document that keeps in memory no more than the value at hand."""
+    """A cursor over a JSON document that keeps only the current value in memory."""
 
     def __init__(self, path: Path, encoding: str, file: str) -> None:
         self._stream = path.open(encoding=encoding, errors="surrogateescape")
@@ -115,7 +115,7 @@ class Stream:
         self._stream.close()
 
     def _more(self) -> bool:
-        """Take in as much again as is pending; say whether there was anything."""
+        """Read as many characters as are pending; return whether there were any."""
         if self._ended:
             return False
         self._lines_before += self._text.count("\n", 0, self._at)
@@ -135,13 +135,13 @@ class Stream:
                 return ""
 
     def expect(self, character: str) -> None:
-        """Step over a character; SY-R021 where another stands."""
+        """Skip an expected character; SY-R021 if another one is found."""
         if self.peek() != character:
             raise self._broken(f"expecting {character!r}")
         self._at += 1
 
     def take(self, character: str) -> bool:
-        """Step over a character if it is there."""
+        """Skip a character if it is next; return whether it was."""
         if self.peek() != character:
             return False
         self._at += 1
@@ -158,7 +158,7 @@ class Stream:
                     continue
                 raise broken(error, self._text, self._file, self._lines_before) from None
             if end == len(self._text) and self._more():
-                continue  # a number may go on in the next chunk
+                continue  # a number may continue in the next chunk
             self._at = end
             return value
 
@@ -166,7 +166,7 @@ class Stream:
         return broken(json.JSONDecodeError(detail, self._text, self._at), self._text, self._file, self._lines_before)
 
     def items(self) -> Iterator[Any]:
-        """Yield the items of the array that comes next."""
+        """Yield the items of the next array."""
         self.expect("[")
         if self.take("]"):
             return

@@ -1,4 +1,4 @@
-"""Parse one untrusted file in a confined child process; the only way into the parsers."""
+"""Parse one untrusted file in a confined child process; the only way to call the parsers."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _DRIVERS = {
 
 
 def parse(path: Path, out_dir: Path, options: ReadOptions, progress: Callable[[int], None] | None = None) -> Parsed:
-    """Turn a city file into Parquet parts of raw rows in `out_dir`, and write the record `parsed.json` beside them.
+    """Turn a city file into Parquet parts of raw rows in `out_dir`, and write the record `parsed.json` next to them.
 
-    `progress` is called with the number of rows so far. A file that cannot be read raises SanyuError (SY-R…) and leaves no part behind, as
-    does an interruption. Rows that cannot be read are rows with an `error_code`.
+    `progress` is called with the number of rows read so far. A file that cannot be read raises SanyuError (SY-R…) and leaves no part
+    behind; the same holds for an interruption. Rows that cannot be read become rows with an `error_code`.
     """
     _check_request(path, options)
     path = path.resolve()
@@ -72,7 +72,7 @@ def parse(path: Path, out_dir: Path, options: ReadOptions, progress: Callable[[i
 
 
 def _write_record(out_dir: Path, parsed: Parsed) -> None:
-    """Write `parsed.json` as a new file: the child could have left a link of that name, which must not be followed."""
+    """Write `parsed.json` as a new file: the child could have left a link with that name, which must not be followed."""
     record = out_dir / RESULT_NAME
     record.unlink(missing_ok=True)
     with record.open("x", encoding="utf-8") as file:
@@ -80,14 +80,14 @@ def _write_record(out_dir: Path, parsed: Parsed) -> None:
 
 
 def _last_words(stderr: IO[bytes]) -> list[str]:
-    """Return the last lines of the child's standard error, read from the open file: by its name the child could have put a link."""
+    """Return the last lines of the child's standard error from the open file, because its name could now be a link made by the child."""
     size = stderr.seek(0, os.SEEK_END)
     stderr.seek(max(0, size - 2000))
     return stderr.read().decode("utf-8", "replace").strip().splitlines() or [""]
 
 
 def ignore(_: int) -> None:
-    """Take no notice of progress."""
+    """Ignore progress."""
 
 
 def _check_request(path: Path, options: ReadOptions) -> None:
@@ -132,7 +132,7 @@ def _all_drivers() -> frozenset[str]:
 
 
 def _environment(name: str, work: Path) -> dict[str, str]:
-    """Return the child's environment; GDAL registers one driver only, so that no other can be tricked into opening the file."""
+    """Return the child's environment; GDAL registers only one driver, so that no other can be tricked into opening the file."""
     extra = {"HOME": str(work), "TMPDIR": str(work)}
     if name in _DRIVERS:
         skipped = ["VRT", "OGR_VRT", *sorted(_all_drivers() - {_DRIVERS[name], "VRT", "OGR_VRT"})]
@@ -152,9 +152,9 @@ def _environment(name: str, work: Path) -> dict[str, str]:
 def converse(
     child: subprocess.Popen[bytes], request: bytes, file: str, limits: Limits, progress: Callable[[int], None]
 ) -> tuple[dict[str, Any], int]:
-    """Hand over the request, follow the answers until the child ends, and return the last one and the exit status.
+    """Send the request, follow the answers until the child ends, and return the last one and the exit status.
 
-    Raises SanyuError SY-R016 when its time is over.
+    Raises SanyuError SY-R016 on timeout.
     """
     assert child.stdin is not None
     assert child.stdout is not None
@@ -189,7 +189,7 @@ def converse(
 
 
 def _outcome(answer: dict[str, Any], status: int, path: Path, out_dir: Path, options: ReadOptions, last_words: list[str]) -> Parsed:
-    """Judge the last answer; the child has parsed hostile bytes, so that its word is checked."""
+    """Validate the last answer: the child has parsed hostile bytes and is not trusted."""
     if "parsed" in answer and status == 0:
         parsed = Parsed.from_dict(answer["parsed"], out_dir)
         if all(part.is_file() and not part.is_symlink() for part in parsed.parts):
@@ -207,7 +207,7 @@ def _outcome(answer: dict[str, Any], status: int, path: Path, out_dir: Path, opt
 
 
 def kill(child: subprocess.Popen[bytes] | None) -> None:
-    """End the child and whatever it started."""
+    """Kill the child and everything it started."""
     if child is None:
         return
     with contextlib.suppress(ProcessLookupError, PermissionError):

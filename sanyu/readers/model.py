@@ -1,4 +1,4 @@
-"""What a reader is asked for and what it hands back; crosses the process border as JSON."""
+"""Requests to a reader and its results; exchanged between processes as JSON."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ RESULT_NAME = "parsed.json"
 
 @dataclass(frozen=True)
 class Limits:
-    """What one file may cost; each limit names the setting that a refused file's message tells to raise.
+    """Limits for one file; each limit names the setting that the message of a refused file suggests to raise.
 
-    `max_ratio` compares unpacked with packed bytes and counts from 16 MB on (small text compresses well and harms nobody).
-    `max_coordinates` and `max_wkb_depth` hold for one geometry.
+    `max_ratio` compares unpacked with packed bytes and applies from 16 MB on (small text compresses well and does no harm).
+    `max_coordinates` and `max_wkb_depth` apply to one geometry.
     """
 
     max_seconds: int = 600
@@ -57,7 +57,7 @@ class ReadOptions:
 
     `layer` is a layer, sheet, feature class or the member of a zip. `encoding` and `crs` override what the file declares. `header` names
     the columns of a CSV without header row. `x`, `y`, `wkt` name coordinate columns of a table; they stay among the attributes.
-    `strict` refuses the file where the machine cannot isolate the parser.
+    `strict` refuses the file if the machine cannot isolate the parser.
     """
 
     format: str
@@ -74,13 +74,13 @@ class ReadOptions:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ReadOptions:
-        """Return the options of a decoded JSON object."""
+        """Return the options from a decoded JSON object."""
         return cls(**{**values, "limits": Limits(**values["limits"])})
 
 
 @dataclass(frozen=True)
 class Column:
-    """One attribute as the file has it; `type` is the format's own word for it."""
+    """One attribute as in the file; `type` is the type name used by the format."""
 
     name: str
     type: str
@@ -88,7 +88,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Note:
-    """A warning about a whole file: a code of the catalogue and its parameters."""
+    """A warning about a whole file: a message code and its parameters."""
 
     code: str
     params: dict[str, Any]
@@ -102,8 +102,8 @@ class Note:
 class Parsed:
     """The outcome for one file.
 
-    `parts` are Parquet files of `RAW_SCHEMA`, in row order. `declared_crs` is the override if there is one, else what the file declares
-    ("EPSG:n" or WKT), None where it says nothing or what it says is disproved by the coordinates. `rejected` of the `row_count` rows carry
+    `parts` are Parquet files of `RAW_SCHEMA`, in row order. `declared_crs` is the override if there is one, otherwise the CRS declared by
+    the file ("EPSG:n" or WKT), or None if it declares none or the coordinates contradict it. `rejected` of the `row_count` rows have
     an `error_code`.
     """
 
@@ -118,14 +118,14 @@ class Parsed:
     isolation: str
 
     def to_json(self) -> str:
-        """Return the record that is written beside the parts; part names are relative to it."""
+        """Return the record that is written next to the parts; part names are relative to it."""
         values = asdict(self)
         values["parts"] = [part.name for part in self.parts]
         return json.dumps(values, ensure_ascii=False, indent=1)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], folder: Path) -> Parsed:
-        """Rebuild the record from decoded JSON; the parts are taken from the folder by bare name, whatever path the text claims."""
+        """Rebuild the record from decoded JSON; parts are looked up in the folder by bare name, whatever path the text claims."""
         return cls(
             parts=[folder / Path(name).name for name in values["parts"]],
             row_count=int(values["row_count"]),

@@ -1,4 +1,4 @@
-"""What OpenStreetMap elements mean: when a closed way is an area, and how member ways become rings."""
+"""Semantics of OpenStreetMap elements: when a closed way is an area, and how member ways become rings."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ AREA_RELATIONS = frozenset({"multipolygon", "boundary"})
 
 
 def is_area(tags: Mapping[str, str]) -> bool:
-    """Say whether a closed way with these tags is a polygon; `area=yes|no` decides before all else."""
+    """Return whether a closed way with these tags is a polygon; `area=yes|no` takes precedence."""
     if (stated := tags.get("area")) is not None and stated in ("yes", "no"):
         return stated == "yes"
     for key, (mode, values) in _AREA_RULES.items():
@@ -55,9 +55,9 @@ def is_area(tags: Mapping[str, str]) -> bool:
 
 
 def rings_of(lines: Sequence[Floats]) -> list[Floats] | None:
-    """Join lines end to end into closed rings; None where some line is left over.
+    """Join lines end to end into closed rings; None if a line is left over.
 
-    Lines are followed by their end points (exact coordinates); at a point where more than two ends meet, the first unused line is taken.
+    Lines are joined at their end points (exact coordinates); where more than two ends meet, the first unused line is taken.
     """
     rings: list[Floats] = []
     ends: dict[tuple[float, float], list[int]] = {}
@@ -88,7 +88,7 @@ def rings_of(lines: Sequence[Floats]) -> list[Floats] | None:
 
 
 def polygons_of(outer: Sequence[Floats], inner: Sequence[Floats]) -> list[list[Floats]] | None:
-    """Give each inner ring to the smallest outer ring around it; None where one lies in none."""
+    """Assign each inner ring to the smallest outer ring around it; None if one lies in none."""
     shells = shapely.polygons([shapely.linearrings(ring) for ring in outer])
     areas = shapely.area(shells)
     polygons = [[ring] for ring in outer]

@@ -1,4 +1,4 @@
-"""OpenStreetMap PBF extracts by pyosmium: tagged nodes, ways as lines or polygons, multipolygon relations as areas."""
+"""OpenStreetMap PBF extracts, read with pyosmium: tagged nodes, ways as lines or polygons, multipolygon relations as areas."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from schemas.messages import SanyuError
 def read_osm_pbf(staged: Staged, options: ReadOptions, sink: RawSink) -> str:
     """Read all elements with tags; `feature_id` is n/w/r + id, `row_number` counts them in the file's order, area relations last.
 
-    Relations other than areas (routes, sites) come with their tags and members but without geometry.
+    Relations other than areas (routes, sites) are kept with their tags and members but without geometry.
     """
     sink.encoding = "utf-8"
     sink.declared_crs = "EPSG:4326"
@@ -33,7 +33,7 @@ def read_osm_pbf(staged: Staged, options: ReadOptions, sink: RawSink) -> str:
 
 
 class _Reader:
-    """Turn elements into rows, and remember the area relations until their area has been assembled."""
+    """Turn elements into rows, and remember area relations until their area has been assembled."""
 
     def __init__(self, sink: RawSink) -> None:
         self._sink = sink
@@ -42,7 +42,7 @@ class _Reader:
         self._areas: dict[int, dict[str, str]] = {}
 
     def take(self, element: Any) -> None:
-        """Take the next element of the stream."""
+        """Process the next element of the stream."""
         if element.is_area():
             if not element.from_way() and (attributes := self._areas.pop(element.orig_id(), None)) is not None:
                 self._add(attributes, f"r{element.orig_id()}", lambda: self._area(element))
@@ -62,7 +62,7 @@ class _Reader:
                 self._add(attributes, f"r{element.id}", lambda: None)
 
     def finish(self) -> None:
-        """Reject the relations for which no area came."""
+        """Reject the relations for which no area could be assembled."""
         for number, attributes in self._areas.items():
             self._row += 1
             name = f"r{number}"

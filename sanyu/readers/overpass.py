@@ -1,4 +1,4 @@
-"""Overpass API answers in JSON: nodes, ways and relations with tags become rows, untagged ones only give shape to others."""
+"""Overpass API responses in JSON: nodes, ways and relations with tags become rows; untagged ones only provide geometry for others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_PARENTS = 8
 
 
 def read_overpass(staged: Staged, options: ReadOptions, sink: RawSink) -> str:
-    """Read an answer of `out body`, `out geom`, `out center` or `out meta`.
+    """Read a response of `out body`, `out geom`, `out center` or `out meta`.
 
     `row_number` is the position in `elements`, `feature_id` n, w or r and the id.
     Attributes are the tags, and `@id`, `@type`, `@timestamp`, `@version` … where given. Coordinates are EPSG:4326.
@@ -31,7 +31,7 @@ def read_overpass(staged: Staged, options: ReadOptions, sink: RawSink) -> str:
         raise SanyuError("SY-R023", file=staged.file, format="overpass", detail="it has no `elements`")
     remark = answer.get("remark")
     if remark:
-        # the server ran out of time or memory and the answer is incomplete
+        # the server ran out of time or memory, and the response is incomplete
         sink.note("SY-R088", detail=str(remark)[:200])
     extract = _Extract(elements, sink.writer)
     for row, element in enumerate(elements, start=1):
@@ -66,7 +66,7 @@ def name_of(kind: str, number: Any) -> str:
 
 
 class _Extract:
-    """The elements by id, for building ways and relations."""
+    """The elements by id, used to build ways and relations."""
 
     def __init__(self, elements: list[Any], writer: wkb.WkbWriter) -> None:
         self._writer = writer
@@ -148,7 +148,7 @@ class _Extract:
         return parts[0] if len(parts) == 1 else self._writer.collection(wkb.MULTIPOLYGON, parts)
 
     def _collected(self, relation: dict[str, Any], feature: str, depth: int) -> bytes | None:
-        """Return what a relation other than an area is made of (a route, a site); members outside the extract are left out."""
+        """Return the geometry of a relation other than an area (a route, a site); members outside the extract are left out."""
         parts: list[bytes] = []
         only_lines = True
         for member in relation.get("members", []):

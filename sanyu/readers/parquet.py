@@ -24,7 +24,7 @@ _WGS84 = "EPSG:4326"
 
 @dataclass(frozen=True)
 class _Layout:
-    """Which columns are attributes, which one is the geometry, and which ones hold coordinates."""
+    """Which columns are attributes, which one is the geometry, and which ones contain coordinates."""
 
     names: list[str]
     primary: str | None
@@ -32,7 +32,7 @@ class _Layout:
 
 
 def read_parquet(staged: Staged, options: ReadOptions, sink: RawSink) -> str:
-    """Read a file; the primary geometry column becomes `geom`, and of a plain file the columns named by `x`, `y` or `wkt`."""
+    """Read a file; `geom` is the primary geometry column or, for a plain file, is built from the columns named by `x`, `y` or `wkt`."""
     try:
         source = pq.ParquetFile(staged.path)
         geo = json.loads((source.schema_arrow.metadata or {}).get(b"geo", b"null"))
@@ -71,7 +71,7 @@ def _add(batch: pa.RecordBatch, row: int, layout: _Layout, sink: RawSink) -> Non
 
 
 def _primary(geo: dict[str, Any], schema: pa.Schema, sink: RawSink) -> str:
-    """Return the primary geometry column and take note of its CRS; SY-R030 where it is no WKB, SY-R026 where it is not there."""
+    """Return the primary geometry column and record its CRS; SY-R030 if it is not WKB, SY-R026 if it is missing."""
     name = str(geo.get("primary_column"))
     columns = geo.get("columns")
     described = columns.get(name) if isinstance(columns, dict) else None

@@ -1,7 +1,7 @@
-"""Confinement of the parsing child: no network, files and system calls by allow-list, bounded resources.
+"""Confinement of the parsing child: no network, allow-lists for files and system calls, limited resources.
 
 Linux only, by system calls through ctypes: `unshare(2)` for an empty network namespace, Landlock (kernel 5.13 and newer,
-`Documentation/userspace-api/landlock.rst`) for files, `setrlimit(2)` for resources, a seccomp filter for what is left
+`Documentation/userspace-api/landlock.rst`) for files, `setrlimit(2)` for resources, and a seccomp filter for everything else
 (`sanyu.readers.syscalls`). All of it must happen while the process has one thread,
 because the kernel confines threads, not processes; hence before numpy, Arrow or GDAL are imported.
 """
@@ -53,9 +53,10 @@ def _libc() -> ctypes.CDLL:
 
 
 def confine(read: Iterable[Path], write: Iterable[Path], limits: Limits) -> set[str]:
-    """Confine this process for good and return which of `PROTECTIONS` hold.
+    """Confine this process permanently and return which of `PROTECTIONS` are active.
 
-    `read` are files or folders besides Python's own and the system's libraries, `write` folders. Call it before any thread exists.
+    `read` are files or folders in addition to Python's own and the system's libraries, `write` are folders. Call it before any thread
+    exists.
     """
     die_with_parent()
     libc = _libc()
@@ -74,12 +75,12 @@ def confine(read: Iterable[Path], write: Iterable[Path], limits: Limits) -> set[
 
 
 def die_with_parent() -> None:
-    """Let the kernel end this process when the one that started it ends."""
+    """Ask the kernel to kill this process when its parent ends."""
     _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def capabilities() -> dict[str, bool]:
-    """Return which protections this machine can give, tried out in a process of its own."""
+    """Return which protections this machine supports, tested in a separate process."""
     command = [sys.executable, "-P", "-m", "sanyu.readers.child", "--probe"]
     try:
         answer = subprocess.run(command, env=child_environment(), capture_output=True, text=True, timeout=30, check=False).stdout.split()
@@ -89,7 +90,7 @@ def capabilities() -> dict[str, bool]:
 
 
 def child_environment(**extra: str) -> dict[str, str]:
-    """Return the whole environment of the child: nothing is inherited but where the loader finds libraries."""
+    """Return the complete environment of the child; only what the loader needs to find libraries is inherited."""
     inherited = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
     return {
         **inherited,
@@ -113,7 +114,7 @@ def _leave_network(libc: ctypes.CDLL) -> bool:
 
 
 def _drop_capabilities(libc: ctypes.CDLL) -> None:
-    """Give up all powers, those in a new user namespace too, but root's right to read files of other users; Landlock narrows that down."""
+    """Drop all capabilities, also in a new user namespace, except root's right to read other users' files, which Landlock restricts."""
     numbers = _SYS_CAPGET_CAPSET.get(platform.machine())
     if numbers is None:
         return
@@ -127,10 +128,10 @@ def _drop_capabilities(libc: ctypes.CDLL) -> None:
 
 
 def _runtime_paths() -> list[Path]:
-    """Return what Python and the shared libraries need to be readable; the project root only by its two packages."""
+    """Return the paths that Python and the shared libraries must be able to read; of the project root only its two packages."""
     folders = {Path(path) for path in sysconfig.get_paths().values()}
     folders |= {Path(path).resolve() for path in sys.path if path and Path(path).resolve() != packages()}
-    # an environment made by venv keeps the standard library with the interpreter it was made from
+    # in an environment made by venv, the standard library is with the interpreter it was made from
     folders |= {Path(sys.prefix) / "lib", Path(sys.base_prefix) / "lib", Path(sys.prefix) / "pyvenv.cfg"}
     folders |= {packages() / "sanyu", packages() / "schemas"}
     folders |= {Path(path) for path in os.environ.get("LD_LIBRARY_PATH", "").split(":") if path}
@@ -162,7 +163,7 @@ def _allow(libc: ctypes.CDLL, ruleset: int, path: Path, rights: int) -> bool:
     try:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
-        return True  # what is not there needs no permission
+        return True  # a path that does not exist needs no permission
     try:
         if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
             rights &= _FILE_ONLY

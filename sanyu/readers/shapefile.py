@@ -1,6 +1,6 @@
-"""Shapefiles (ESRI white paper, 1998): geometries by GDAL, the attribute table by our own reader.
+"""Shapefiles (ESRI white paper, 1998): geometries are read with GDAL, the attribute table with our own reader.
 
-The two halves are joined by record index here, so that a cut-off or mismatched file gives every row that is left, and a reason for the
+The two halves are joined here by record index, so that a truncated or mismatched file yields every remaining row, and a reason for the
 others.
 """
 
@@ -65,7 +65,7 @@ class _Table:
 
 
 def read_shapefile(staged: Staged, options: ReadOptions, sink: RawSink) -> str:
-    """Read a shapefile; `feature_id` is the record's index from 0, `row_number` from 1. A record that lacks a half is a rejected row."""
+    """Read a shapefile; `feature_id` is the record's index from 0, `row_number` from 1. A record with a missing half is a rejected row."""
     path = staged.path
     gdal.check_driver(staged.file)
     if not path.with_suffix(".dbf").exists():
@@ -78,7 +78,7 @@ def read_shapefile(staged: Staged, options: ReadOptions, sink: RawSink) -> str:
     index = _sound_index(path, sink)
     if index.count != dbf.claimed or dbf.present < dbf.claimed:
         sink.note("SY-R085", shapes=index.count, records=dbf.present)
-    # GDAL opens the geometries alone: it must neither decode the table nor stop where that is short
+    # GDAL opens only the geometries: it must neither decode the table nor stop where the table is short
     path.with_suffix(".dbf").rename(path.with_name("table"))
     sink.declared_crs = gdal.crs_name(gdal.guarded(staged, options, lambda: pyogrio.read_info(path))["crs"])
     shapes = zip(index.good.tolist(), _shapes(staged, options), strict=False)
@@ -99,7 +99,7 @@ def read_shapefile(staged: Staged, options: ReadOptions, sink: RawSink) -> str:
 
 
 def _add(rows: npt.NDArray[np.int64], wkbs: npt.NDArray[np.object_], errors: dict[int, RowError], table: _Table, sink: RawSink) -> int:
-    """Hand a run of records to the sink; return how many were left out as deleted."""
+    """Pass a run of records to the sink; return how many were skipped as deleted."""
     kept = np.flatnonzero(~table.dbf.is_deleted(rows))
     numbers, kept_wkbs = rows[kept], wkbs[kept]
     kept_errors = {position: errors[at] for position, at in enumerate(kept.tolist()) if at in errors}
@@ -121,9 +121,9 @@ def _shapes(staged: Staged, options: ReadOptions) -> Iterator[bytes | None]:
 
 
 def _encoding(dbf: Dbf, path: Path, options: ReadOptions, sink: RawSink) -> str:
-    """Return the override, or what the .cpg says, or what the values are.
+    """Return the encoding from the override, the .cpg or the values.
 
-    Where the values are not plainly UTF-8, the header's language driver or else the statistics decide, with a warning.
+    If the values are not plainly UTF-8, the header's language driver or else statistics decide, with a warning.
     """
     if options.encoding:
         sink.encoding = textencoding.known_encoding(options.encoding, sink.file)
@@ -143,7 +143,7 @@ def _encoding(dbf: Dbf, path: Path, options: ReadOptions, sink: RawSink) -> str:
 
 
 def _sound_index(path: Path, sink: RawSink) -> Index:
-    """Check the .shx against the .shp; where they disagree, write one that lists the readable records only."""
+    """Check the .shx against the .shp; if they disagree, write one that lists only the readable records."""
     size = path.stat().st_size
     if size < _HEADER:
         raise SanyuError("SY-R020", file=sink.file, format="shapefile", detail=".shp header is cut off")
@@ -169,7 +169,7 @@ def _sound_index(path: Path, sink: RawSink) -> Index:
 
 
 def _entries(place: Path) -> npt.NDArray[np.int64] | None:
-    """Return (offset, length) of each record in 16-bit words, None where the .shx is missing or shorter than it says."""
+    """Return (offset, length) of each record in 16-bit words, None if the .shx is missing or shorter than it claims."""
     if not place.exists():
         return None
     data = place.read_bytes()
@@ -180,7 +180,7 @@ def _entries(place: Path) -> npt.NDArray[np.int64] | None:
 
 
 def _walk(shp: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """Return (offset, length) of the records found by going from one to the next; the last may reach beyond the end."""
+    """Return (offset, length) of the records found by walking the file; the last may extend beyond the end."""
     found = []
     at = _HEADER
     while at + 8 <= len(shp):

@@ -1,4 +1,4 @@
-"""The one writer of raw rows: checks geometries, keeps rejected rows, writes Parquet parts of one fixed schema."""
+"""The only writer of raw rows: checks geometries, keeps rejected rows, writes Parquet parts with a fixed schema."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def text_map(names: Sequence[str], columns: Sequence[pa.Array], size: int) -> pa
 class RawSink:
     """Collect the rows of one file and write them in parts.
 
-    The readers fill in `columns`, `declared_crs` and `encoding`, and write geometries with `writer`, which counts the rings that it closes.
-    Rows arrive singly through `add` or as arrays through `add_arrays`; the order of arrival is kept if `flush` stands between.
+    Readers set `columns`, `declared_crs` and `encoding`, and write geometries with `writer`, which counts the rings that it closes.
+    Rows are added singly with `add` or as arrays with `add_arrays`; call `flush` between the two to keep their order.
     """
 
     def __init__(self, out_dir: Path, file: str, limits: Limits, progress: Callable[[int], None]) -> None:
@@ -73,7 +73,7 @@ class RawSink:
         self._row_errors: dict[int, RowError] = {}
 
     def note(self, code: str, **params: Any) -> None:
-        """Keep a warning about the file; the first of each code counts."""
+        """Keep a warning about the file; only the first of each code is kept."""
         self._notes.setdefault(code, Note(code, {"file": self.file, **params}))
 
     def add(
@@ -84,7 +84,7 @@ class RawSink:
         feature_id: str | None = None,
         error: RowError | None = None,
     ) -> None:
-        """Take one row."""
+        """Add one row."""
         for name in attributes:
             self.columns.setdefault(name, "text")
         if error is not None:
@@ -112,7 +112,7 @@ class RawSink:
         wkbs: npt.NDArray[np.object_],
         errors: dict[int, RowError],
     ) -> None:
-        """Take a batch: row numbers, ids, attribute maps, WKB objects (None where absent) and row errors by index in the batch."""
+        """Add a batch: row numbers, ids, attribute maps, WKB objects (None if absent) and row errors by index in the batch."""
         checked = geometry.check(wkbs, self.limits)
         all_errors = {**checked.errors, **errors}
         damaged = {i: wkbs[i].hex()[:RAW_TEXT_LIMIT] for i in checked.errors if i not in errors}
@@ -159,7 +159,7 @@ class RawSink:
             self._open = None
 
     def close(self, parser: str, isolation: str, crs: str | None) -> Parsed:
-        """Write what is left and return the record; `crs` is the user's override."""
+        """Write the remaining rows and return the record; `crs` is the user's override."""
         self.flush()
         if self._open is None and not self._parts:
             self._write(RAW_SCHEMA.empty_table())
@@ -202,7 +202,7 @@ def _is_geographic(crs: str) -> bool:
 
 
 def _with_raw(attributes: pa.MapArray, raw: dict[int, str]) -> pa.MapArray:
-    """Add the key `_raw` to some rows, without replacing one that is there."""
+    """Add the key `_raw` to some rows, unless they already have one."""
     rows = attributes.to_pylist()
     for index, text in raw.items():
         if all(key != RAW_TEXT for key, _ in rows[index]):

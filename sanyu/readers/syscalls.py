@@ -1,10 +1,10 @@
-"""System calls of the parsing child: an allow list as a seccomp filter (`seccomp(2)`), built by hand.
+"""System calls of the parsing child: an allow list as a hand-built seccomp filter (`seccomp(2)`).
 
-Landlock confines which files may be opened; it says nothing of `chmod`, `utime`, sockets, locks, signals to other processes, shared memory
-or new processes. The filter therefore lets only those calls through that a parser needs, several of them with certain arguments only.
-A call that is not listed fails with EPERM, a recent one with ENOSYS, at which libraries fall back to an older one.
+Landlock controls which files may be opened, but not `chmod`, `utime`, sockets, locks, signals to other processes, shared memory
+or new processes. The filter therefore allows only the calls that a parser needs, some of them only with certain arguments.
+Calls that are not listed fail with EPERM, recent ones with ENOSYS, which makes libraries fall back to an older call.
 
-Every number is that of x86_64 and of aarch64; `-` where the architecture has no such call.
+Numbers are given for x86_64 and aarch64; `-` if the architecture has no such call.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ _ALLOWED = {
     """,
 }
 
-# Calls of which only some arguments are allowed, see `_rules`.
+# Calls that are allowed only with certain arguments, see `_rules`.
 _WITH_ARGUMENTS = """
     open 2 -, openat 257 56, ioctl 16 29, fcntl 72 25, prctl 157 167, prlimit64 302 261, kill 62 129, tgkill 234 131, clone 56 220
 """
 _ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}  # AUDIT_ARCH_…, column of the tables
-_FIRST_WITH_FALLBACK = 424  # from here on calls have the same number everywhere, and libraries fall back where a kernel lacks them
+_FIRST_WITH_FALLBACK = 424  # from here on, calls have the same number on every architecture, and libraries fall back if a kernel lacks them
 
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX
 _FCNTLS = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)  # F_DUPFD … F_SETLKW, F_OFD_*, F_DUPFD_CLOEXEC, F_GETPIPE_SZ
@@ -83,9 +83,9 @@ class _Program(ctypes.Structure):
 
 
 def restrict(libc: ctypes.CDLL) -> bool:
-    """Put this thread and all it starts under the filter for good, and tell whether the kernel took it.
+    """Apply the filter permanently to this thread and everything it starts; return whether the kernel accepted it.
 
-    It needs `PR_SET_NO_NEW_PRIVS`. On an architecture without a table nothing is filtered.
+    Requires `PR_SET_NO_NEW_PRIVS`. On an architecture without a table nothing is filtered.
     """
     if platform.machine() not in _ARCHITECTURES:
         return False
@@ -96,20 +96,20 @@ def restrict(libc: ctypes.CDLL) -> bool:
 
 
 def numbers(text: str, column: int) -> dict[str, int]:
-    """Return the calls of a table by name with their numbers in one architecture (0: x86_64, 1: aarch64)."""
+    """Return the calls of a table by name with their numbers on one architecture (0: x86_64, 1: aarch64)."""
     entries = (entry.split() for entry in text.split(","))
     return {name: int(pair[column]) for name, *pair in entries if pair[column] != "-"}
 
 
 def allowed(column: int) -> dict[str, int]:
-    """Return the calls that are allowed whatever their arguments, by name."""
+    """Return the calls that are allowed with any arguments, by name."""
     return numbers(",".join(_ALLOWED.values()), column)
 
 
 def _filter(architecture: int, column: int, pid: int) -> Iterator[_Instruction]:
     yield _LOAD, 0, 0, _ARCHITECTURE
     yield _EQUAL, 1, 0, architecture
-    yield _RETURN, 0, 0, _KILL  # a call of another architecture (32 bit) has other numbers
+    yield _RETURN, 0, 0, _KILL  # calls of another architecture (32 bit) have other numbers
     yield _LOAD, 0, 0, _NUMBER
     for number in allowed(column).values():
         yield _EQUAL, 0, 1, number
@@ -124,7 +124,7 @@ def _filter(architecture: int, column: int, pid: int) -> Iterator[_Instruction]:
 
 
 def _rules(name: str, pid: int) -> Iterator[_Instruction]:
-    """Yield what allows a call for certain arguments, and falls through for all others."""
+    """Yield rules that allow a call for certain arguments and fall through for all others."""
     match name:
         case "ioctl":  # no terminal input, no file attributes
             yield from _one_of(1, _IOCTLS)

@@ -23,7 +23,7 @@ _SRID = re.compile(r"^\s*SRID\s*=\s*\d+\s*;\s*", re.IGNORECASE)
 
 
 def geometry_columns(names: Sequence[str], options: ReadOptions, file: str) -> tuple[str, ...]:
-    """Return `(wkt,)`, `(x, y)` or `()`; SY-R026 where a named column is not there."""
+    """Return `(wkt,)`, `(x, y)` or `()`; SY-R026 if a named column does not exist."""
     wanted = tuple(name for name in ((options.wkt,) if options.wkt else (options.x, options.y)) if name)
     for name in wanted:
         if name not in names:
@@ -83,7 +83,7 @@ def _from_wkt(text: str, limits: Limits) -> bytes:
 
 
 class TableRows:
-    """Collect records of one table and hand them to the sink in batches. Empty fields count as absent."""
+    """Collect records of one table and pass them to the sink in batches. Empty fields count as missing."""
 
     def __init__(self, names: Sequence[str], options: ReadOptions, sink: RawSink) -> None:
         self._names = list(names)
@@ -96,24 +96,24 @@ class TableRows:
             sink.columns.setdefault(name, "text")
 
     def add(self, row: int, record: Sequence[str]) -> None:
-        """Take a record with as many fields as there are names."""
+        """Add a record with as many fields as there are names."""
         self._numbers.append(row)
         self._records.append(record)
         if len(self._records) >= _BATCH_ROWS:
             self.flush()
 
     def add_ragged(self, row: int, record: Sequence[str]) -> None:
-        """Take a record with more fields than there are names."""
+        """Add a record with more fields than there are names."""
         self.add_damaged(row, "\t".join(record), record, RowError("SY-R050", found=len(record), expected=len(self._names)))
 
     def add_damaged(self, row: int, raw: str, record: Sequence[str], error: RowError) -> None:
-        """Take a record that does not fit, with its text; what fields there are keep their names."""
+        """Add a record that does not fit, with its text; the fields that exist keep their names."""
         self.flush()
         values = {name: escaped(text) for name, text in zip(self._names, record, strict=False) if text}
         self._sink.add(row, {**values, RAW_TEXT: escaped(raw)[:RAW_TEXT_LIMIT]}, error=error)
 
     def flush(self) -> None:
-        """Hand over what has been taken."""
+        """Pass on the collected records."""
         self._sink.flush()
         records, numbers, self._records, self._numbers = self._records, self._numbers, [], []
         if not records:

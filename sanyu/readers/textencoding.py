@@ -1,4 +1,4 @@
-"""Find the encoding of text that declares none; Chinese city files are UTF-8 or GBK/GB18030, and often do not say."""
+"""Detect the encoding of text that declares none; Chinese city files are UTF-8 or GBK/GB18030 and often don't say which."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _COMMON_HANZI = 0.6
 
 
 def known_encoding(name: str, file: str) -> str:
-    """Return Python's name of an encoding; SY-R028 where it is unknown."""
+    """Return Python's name of an encoding; SY-R028 if it is unknown."""
     try:
         return codecs.lookup(name.strip()).name
     except (LookupError, ValueError):
@@ -24,9 +24,9 @@ def known_encoding(name: str, file: str) -> str:
 def detect(pieces: Iterable[bytes]) -> tuple[str, bool]:
     """Return the encoding of pieces of text (lines, field values) and whether it was certain.
 
-    Valid UTF-8 throughout is certain: text of another encoding practically never is. Otherwise the decoding statistics of the pieces that
-    are not ASCII decide: mostly UTF-8 (a few damaged values), else GB18030 if they decode and are mostly the frequent characters of
-    GB 2312 level 1 (Western text read as GBK gives rare ones), else Latin-1, which fits everything.
+    Valid UTF-8 throughout counts as certain, because text in another encoding practically never is. Otherwise the non-ASCII pieces
+    decide: mostly UTF-8 (a few damaged values), else GB18030 if they decode and consist mostly of the frequent characters of
+    GB 2312 level 1 (Western text read as GBK gives rare ones), else Latin-1, which can decode anything.
     """
     foreign = list(islice((piece for piece in pieces if not piece.isascii()), _SAMPLE))
     if not foreign:
@@ -43,7 +43,7 @@ def detect(pieces: Iterable[bytes]) -> tuple[str, bool]:
 
 
 def _decodes(piece: bytes, encoding: str, *, cut: bool = False) -> bool:
-    """Say whether the piece is text of the encoding; if `cut`, half a character at its end is allowed."""
+    """Return whether the piece is valid text in the encoding; if `cut`, a half character at its end is allowed."""
     try:
         codecs.getincrementaldecoder(encoding)().decode(piece, final=not cut)
     except UnicodeDecodeError:

@@ -1,6 +1,6 @@
 """TopoJSON 1.0: geometries as references to shared, often quantised arcs (github.com/topojson/topojson-specification, 2.1).
 
-Decoded here instead of by GDAL, so that a collapsed ring rejects one row with its reason, and numbers keep their text.
+Decoded here instead of with GDAL, so that a collapsed ring rejects one row with its reason, and numbers keep their text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from schemas.messages import SanyuError
 
 
 def read_topojson(staged: Staged, options: ReadOptions, sink: RawSink) -> str:
-    """Read one object of a topology, `layer` where there are several; each geometry of a collection is a row. No CRS is ever declared."""
+    """Read one object of a topology, named by `layer` if there are several; each geometry of a collection is a row. No CRS is declared."""
     topology = jsontext.load(staged.path, options, sink)
     objects = topology.get("objects") if isinstance(topology, dict) else None
     if not isinstance(objects, dict) or not isinstance(topology.get("arcs"), list):
@@ -58,7 +58,7 @@ def _add(feature: Any, row: int, arcs: Arcs, sink: RawSink, options: ReadOptions
 
 
 class Arcs:
-    """The arcs of a topology in coordinates, and geometries made of them."""
+    """The arcs of a topology in coordinates, and the geometries built from them."""
 
     def __init__(self, topology: dict[str, Any], writer: wkb.WkbWriter) -> None:
         transform = topology.get("transform")
@@ -94,7 +94,7 @@ class Arcs:
         return array if self._scale is None else array * self._scale + self._translate
 
     def geometry(self, feature: dict[str, Any], max_depth: int) -> bytes | None:
-        """Return the WKB of a TopoJSON geometry object; RowError where it is broken."""
+        """Return the WKB of a TopoJSON geometry object; RowError if it is broken."""
         if max_depth < 0:
             raise RowError("SY-R056", limit=max_depth)
         kind = feature.get("type")
@@ -125,7 +125,7 @@ class Arcs:
                 raise RowError("SY-R055", detail=f"geometry type {str(kind)[:40]!r}")
 
     def text(self, feature: dict[str, Any]) -> str:
-        """Return the feature's text with the arcs it refers to at its outermost rings."""
+        """Return the feature's text with the arcs of its outermost rings."""
         references: list[int] = []
         pending: list[Any] = [feature.get("arcs", [])]
         while pending and len(references) < 100:

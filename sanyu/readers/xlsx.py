@@ -1,4 +1,4 @@
-"""Excel workbooks (ECMA-376), read by openpyxl as a stream. Formulas are never evaluated: the value that Excel last saved counts."""
+"""Excel workbooks (ECMA-376), streamed with openpyxl. Formulas are never evaluated; the value last saved by Excel is used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNREADABLE = (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeErr
 
 
 def read_xlsx(staged: Staged, options: ReadOptions, sink: RawSink) -> str:
-    """Read the sheet named by `layer`, or the only one; the first row that is not empty is the header. `row_number` is the sheet's own."""
+    """Read the sheet named by `layer`, or the only one; the first non-empty row is the header. `row_number` is the sheet's own."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -44,7 +44,7 @@ def _sheet(names: list[str], staged: Staged) -> str:
 
 
 def _read_sheet(sheet: Any, options: ReadOptions, sink: RawSink) -> None:
-    sheet.reset_dimensions()  # the recorded extent is often wrong, and may be a lie
+    sheet.reset_dimensions()  # the recorded extent is often wrong and can't be trusted
     names: list[str] = []
     rows: TableRows | None = None
     for number, cells in enumerate(sheet.iter_rows(values_only=True), start=1):
@@ -71,7 +71,7 @@ def _read_sheet(sheet: Any, options: ReadOptions, sink: RawSink) -> None:
 
 
 def cell_text(value: Any) -> str:
-    """Return a cell as text: integers without ".0", which Excel does not keep apart, dates and times in ISO 8601."""
+    """Return a cell as text: integers without ".0", because Excel doesn't distinguish them, dates and times in ISO 8601."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""What the city's systems take: releases of the lake, and a map to look at them."""
+"""Products for the city's systems: releases of the lake, and a map preview."""
 
 from sanyu.serve.overview import preview_png
 from sanyu.serve.preview import lake_layers, preview, release_layers

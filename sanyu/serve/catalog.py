@@ -1,16 +1,16 @@
-"""What a release says about itself to other catalogues, derived from its tables and their contracts; all links are relative to the file.
+"""Descriptions of a release for external catalogues, derived from its tables and their contracts; all links are relative to the file.
 
 ```
-README.md                     tables, sources with their attribution and licences, and what these ask together, for people
+README.md                     tables, sources with their attribution and licences, and their combined obligations, for people
 metadata/<table>.json         the table as DCAT dataset, ISO 19115 metadata and ODCS data contract
 metadata/catalog.jsonld       all datasets with their distributions, as one DCAT-AP catalogue
 stac/catalog.json             STAC 1.1: stac/<table>/collection.json, and in it the published version as one item
 ```
 
 DCAT-AP 3.0 (SEMIC), ISO 19115-1:2014, STAC 1.1.0 with the extensions projection 2.0.0, table 1.2.0, file 2.1.0 and processing 1.2.0.
-A table without geometry has an item without one; its collection covers the extent of the city's other tables, because STAC wants one.
-Where a table comes from is `dct:source` (the sources) and, of a derived table, `prov:wasDerivedFrom` (the lake's tables); what its licences
-ask together (`sanyu.serve.terms`) is in all four.
+A table without geometry has an item without one; its collection gets the extent of the city's other tables, because STAC requires one.
+Provenance is expressed by `dct:source` (the sources) and, for a derived table, `prov:wasDerivedFrom` (the lake's tables). The combined
+obligations of its licences (`sanyu.serve.terms`) are in all four.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Record = dict[str, Any]
 
 
 def records(release: Release, contracts: Mapping[str, Contract]) -> dict[str, bytes]:
-    """Return the files of a release's catalogues by name below its folder; the same release gives the same bytes."""
+    """Return the catalogue files of a release by name below its folder; the same release gives the same bytes."""
     found: dict[str, Record] = {}
     boxes = [box for box in map(bounds, release.tables) if box is not None]
     everywhere = _around(boxes) if boxes else WORLD
@@ -72,7 +72,7 @@ def records(release: Release, contracts: Mapping[str, Contract]) -> dict[str, by
 
 
 def bounds(table: PublishedTable) -> list[float] | None:
-    """Return west, south, east, north of a table in degrees, EPSG:4490, from the statistics of its files; None without geometry."""
+    """Return west, south, east, north of a table in degrees, EPSG:4490, from its file statistics; None without geometry."""
     boxes = []
     for part in table.files:
         stats = json.loads(part.stats or "{}")
@@ -151,12 +151,12 @@ def _statement(text: str) -> Record:
 
 
 def _licence(one: Licence) -> Record:
-    """Return a licence as the document that a harvester resolves; terms without an address are named."""
+    """Return a licence as a document that a harvester can resolve; terms without a URL are given by name."""
     return {**({"@id": one.url} if one.url else {}), "@type": "dct:LicenseDocument", "rdfs:label": one.name}
 
 
 def _source(right: Right) -> Record:
-    """Return the publisher's own data set that rows came from, with the terms under which they came."""
+    """Return the publisher's data set that rows came from, with its terms."""
     return {
         "@id": f"urn:sanyu:source:{right.source}",
         "@type": "dcat:Dataset",
@@ -168,14 +168,14 @@ def _source(right: Right) -> Record:
 
 
 def _origin(release: Release, origin: Origin) -> Record:
-    """Return the table that another was derived from: the one of this release if that is the version that was read, else the lake's."""
+    """Return the table that another was derived from: this release's if that version was read, otherwise the lake's."""
     published = next((t for t in release.tables if (t.name, t.delta_version) == (origin.table, origin.delta_version)), None)
     name = f"urn:sanyu:{release.release_id}:{origin.table}" if published else f"urn:sanyu:lake:{origin.table}:{origin.delta_version}"
     return {"@id": name, "@type": "prov:Entity", "dct:identifier": origin.table, "dcat:version": str(origin.delta_version)}
 
 
 def _lineage(table: PublishedTable, contract: Contract) -> str:
-    """Return in one sentence where the rows come from."""
+    """Return a sentence about where the rows come from."""
     if table.lineage is None:
         return contract.source_note or f"Rows of {', '.join(table.sources) or 'no source'}, conformed, stamped and checked"
     tables = ", ".join(f"{origin.table} (version {origin.delta_version})" for origin in table.lineage.inputs)
@@ -294,7 +294,7 @@ def _collection(table: PublishedTable, contract: Contract, rights: Sequence[Righ
 
 
 def _item(release: Release, table: PublishedTable, contract: Contract) -> Record:
-    """Return the published version of a table as an item; its datetime is when the lake committed that version."""
+    """Return the published version of a table as an item; its datetime is the time when the lake committed that version."""
     box = bounds(table)
     folder = f"../../{contract.domain}/{contract.entity}"
     has_box = {} if box is None else {"bbox": box}

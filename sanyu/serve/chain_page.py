@@ -1,4 +1,4 @@
-"""The result page of a chain: one HTML file with map, tables and text, its picture inside it, readable without a server."""
+"""The result page of a chain: one self-contained HTML file with map, tables and text, readable without a server."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _section(found: Found) -> str:
 
 
 def _clusters(rows: Any) -> str:
-    """Return the largest clusters: how many rows they have and where they are, in degrees."""
+    """Return the largest clusters with their number of rows and their location in degrees."""
     boxes = rows.geometry.bounds.assign(cluster_id=rows["cluster_id"]).dropna(subset=["cluster_id"]).groupby("cluster_id")
     if not len(boxes):
         return "<p>Nothing found.</p>"

@@ -1,7 +1,7 @@
-"""The Delta log over GeoParquet files that are already there: one commit, with comments from the contract and statistics for skipping.
+"""The Delta log over existing GeoParquet files: one commit, with comments from the contract and statistics for skipping.
 
-Written with delta-rs, not `CONVERT TO DELTA`: that starts 150 Spark tasks to learn what the writer of the files knows, reads every footer
-again, and takes neither name nor comments. No feature beyond protocol (1, 2) is on, so every Delta reader can read a release.
+Written with delta-rs instead of `CONVERT TO DELTA`, which starts 150 Spark tasks to find out what the writer of the files knows, rereads
+every footer, and sets neither name nor comments. No feature beyond protocol (1, 2) is used, so every Delta reader can read a release.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from sanyu.serve.geoparquet import Part
 from schemas.fields import fields_of
 from schemas.model import Contract
 
-# Times are left out: Delta keeps them in milliseconds, and readers differ in how they round.
+# Times are left out, because Delta stores them in milliseconds and readers round them differently.
 STATISTICS = ("entity_id", "stamp_id", "source_key", "cell", "division_code", "bbox")
 
 
 def write_log(store: Store, key: str, contract: Contract, schema: pa.Schema, parts: Sequence[Part], *, modified: int) -> None:
-    """Make the folder at `key` a Delta table of these files; `modified` (ms since the epoch) stands for each file's time."""
+    """Make the folder at `key` a Delta table of these files; `modified` (ms since the epoch) is used as each file's time."""
     titles = {f.name: f"{f.title_zh}: {f.description}" for f in fields_of(contract)}
     fields = [
         Field(f.name, f.type, nullable=f.nullable, metadata={"comment": titles[f.name]} if f.name in titles else None)
@@ -44,7 +44,7 @@ def write_log(store: Store, key: str, contract: Contract, schema: pa.Schema, par
 
 
 def file_statistics(meta: pq.FileMetaData) -> str:
-    """Return Delta's statistics of a file (JSON) from its Parquet footer: rows, and least, greatest and nulls of the leading columns."""
+    """Return Delta's statistics of a file (JSON) from its Parquet footer: row count, and minimum, maximum, nulls of the leading columns."""
     low: dict[str, Any] = {}
     high: dict[str, Any] = {}
     nulls: dict[str, Any] = {}

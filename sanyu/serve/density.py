@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def write_cog(density: Density, path: str | Path, crs: str) -> Path:
-    """Write rows per km² as one float32 band, north up, 0 where there is none, with overviews; return the path.
+    """Write rows per km² as one float32 band, north up, 0 for empty cells, with overviews; return the path.
 
-    `crs` is the metric system that the rows were in, e.g. `EPSG:4549`; the bandwidth and cell stand in the file's tags.
+    `crs` is the metric system of the rows, e.g. `EPSG:4549`; the bandwidth and cell size are stored in the file's tags.
     """
     import rasterio
     from rasterio.io import MemoryFile

@@ -1,7 +1,7 @@
 """GeoParquet 1.1 files: `geom` as ISO WKB, PROJJSON CRS EPSG:4490, the `bbox` struct as covering, zstd, small row groups in layout order.
 
-Written with pyarrow, because Sedona 1.8's GeoParquet writer puts EWKB for geometries with Z, where the specification (GeoParquet 1.1.0,
-section "WKB") wants ISO WKB. Here the bytes of the lake pass
+Written with pyarrow, because Sedona 1.8's GeoParquet writer writes EWKB for geometries with Z, where the specification (GeoParquet 1.1.0,
+section "WKB") requires ISO WKB. Here the bytes of the lake pass
 through unchanged. `bbox` and `geometry_types` of the metadata are per file.
 """
 
@@ -25,13 +25,13 @@ VERSION = "1.1.0"
 CRS = "EPSG:4490"
 GEOMETRY = "geom"
 COVERING = "bbox"
-ROW_GROUP_ROWS = 20_000  # a window then reads some 20,000 rows a file, not the whole file
+ROW_GROUP_ROWS = 20_000  # so that a window reads about 20,000 rows per file instead of the whole file
 ZSTD_LEVEL = 6
 _TYPES = ("Point", "LineString", "LinearRing", "Polygon", "MultiPoint", "MultiLineString", "MultiPolygon", "GeometryCollection")
 
 
 class Part(Frozen):
-    """One file of a published table, as it was written; `stats` are Delta's, as JSON."""
+    """One written file of a published table; `stats` are Delta's statistics as JSON."""
 
     name: str
     rows: int
@@ -41,7 +41,7 @@ class Part(Frozen):
 
 
 class Extent:
-    """Geometry types and bounds of the rows of one file, gathered batch by batch."""
+    """Geometry types and bounds of the rows of one file, collected batch by batch."""
 
     def __init__(self) -> None:
         self.types: set[str] = set()
@@ -49,7 +49,7 @@ class Extent:
         self._high = np.full(3, -np.inf)
 
     def add(self, wkb: pa.Array) -> None:
-        """Take in a column of ISO WKB; nulls and empty geometries have no bounds."""
+        """Add a column of ISO WKB; nulls and empty geometries have no bounds."""
         shapes = shapely.from_wkb(wkb.to_numpy(zero_copy_only=False))
         shapes = shapes[~shapely.is_missing(shapes)]
         kinds, has_z = shapely.get_type_id(shapes), shapely.has_z(shapes)
@@ -63,7 +63,7 @@ class Extent:
 
     @property
     def bbox(self) -> list[float] | None:
-        """Return `[xmin, ymin, xmax, ymax]`, with z in third and sixth place where a geometry has it; None without coordinates."""
+        """Return `[xmin, ymin, xmax, ymax]`, or with z in third and sixth place if a geometry has it; None without coordinates."""
         if not np.isfinite(self._low[0]):
             return None
         axes = 3 if np.isfinite(self._low[2]) else 2
@@ -71,13 +71,13 @@ class Extent:
 
 
 def _or_inf(xyz: np.ndarray, sign: int = 1) -> np.ndarray:
-    """Replace what is no number, so that the minimum (or maximum) of a column without any z is infinite and raises no warning."""
+    """Replace NaN, so that the minimum (or maximum) of a column without any z is infinite and raises no warning."""
     return np.where(np.isnan(xyz), sign * np.inf, xyz)
 
 
 @functools.cache
 def projjson() -> dict[str, Any]:
-    """Return CGCS2000 (EPSG:4490) as PROJJSON. GeoParquet coordinates are x, y whatever the axis order of the CRS says."""
+    """Return CGCS2000 (EPSG:4490) as PROJJSON. GeoParquet coordinates are x, y regardless of the axis order of the CRS."""
     import pyproj
 
     return dict(pyproj.CRS.from_user_input(CRS).to_json_dict())
@@ -99,7 +99,7 @@ def geo_metadata(extent: Extent) -> dict[str, Any]:
 def write_part(batches: Iterable[pa.RecordBatch], schema: pa.Schema, path: Path) -> Part:
     """Write batches, in their order, as one file; a schema with `geom` gives GeoParquet, one without plain Parquet.
 
-    Memory holds one row group. Column statistics are kept for all columns but `geom`.
+    One row group is in memory at a time. Column statistics are kept for all columns except `geom`.
     """
     extent = Extent() if GEOMETRY in schema.names else None
     waiting: list[pa.RecordBatch] = []

@@ -1,4 +1,4 @@
-"""Map layers: which tables a map shows, in which order and colours, drawn from bottom to top."""
+"""Map layers: which tables a map shows, in which order and in which colours, drawn from bottom to top."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from schemas.fields import fields_of
 from schemas.messages import language
 from schemas.model import Contract
 
-# Ten colours of points that stay apart for colour-blind readers (Paul Tol, "muted", 2021).
+# Ten point colours that colour-blind readers can tell apart (Paul Tol, "muted", 2021).
 PALETTE = ("#88ccee", "#cc6677", "#ddcc77", "#117733", "#332288", "#aa4499", "#44aa99", "#999933", "#882255", "#e08214")
-# Areas are large and lie under everything: softer, and neither the blue of water nor the green of parks.
+# Areas are large and lie below everything else, so they are softer, and neither the blue of water nor the green of parks.
 AREA_PALETTE = ("#dcc4a4", "#df9a94", "#e5bf6c", "#a9a3c9", "#c58fb4", "#8f9dbd", "#c98763", "#aaa386", "#b9807f", "#d7a5c0")
 OTHER = "other"
-# Width class of a road by its code in list `road_class`: 1 a path, 6 a motorway.
+# Width class of a road by its code in the code list `road_class`: 1 is a path, 6 a motorway.
 ROAD_RANKS = {
     **dict.fromkeys(("motorway", "expressway"), 6),
     **dict.fromkeys(("trunk", "primary"), 5),
@@ -32,9 +32,9 @@ STREET_RANK = 2
 
 @dataclass(frozen=True)
 class Theme:
-    """How a kind of layer is drawn: `mark` is `area`, `line`, `dash` or `point`; higher `order` lies on top.
+    """How a kind of layer is drawn: `mark` is `area`, `line`, `dash` or `point`; layers with a higher `order` lie on top.
 
-    `by_class` colours the commonest classes apart; `fields` are shown in the popup.
+    `by_class` gives the commonest classes different colours; `fields` are shown in the popup.
     """
 
     order: int
@@ -69,7 +69,7 @@ FALLBACK = Theme(50, "point", "#5c6b73")
 class MapLayer:
     """One table on a map: rows in EPSG:4490 or 4326 with what the popup needs. `classes` names class codes, `titles` names fields.
 
-    `count` is the number of rows of the table, where the frame holds only those with a geometry.
+    `count` is the number of rows of the table if the frame holds only those with a geometry.
     """
 
     table: str
@@ -93,7 +93,7 @@ class MapLayer:
 
 
 def class_colours(layer: MapLayer, most: int = 8) -> list[tuple[str, str, str, int]]:
-    """Return `(code, title, colour, rows)` of the commonest classes, most frequent first; empty where one colour says it all.
+    """Return `(code, title, colour, rows)` of the commonest classes, most frequent first; empty if one colour is enough.
 
     Rows of the class `other` keep the layer's own colour.
     """
@@ -119,7 +119,7 @@ def colour_rule(layer: MapLayer) -> Any:
 
 
 def map_styles(layer: MapLayer) -> list[dict[str, Any]]:
-    """Return the MapLibre style layers of a map layer, bottom first; geometry kinds that the frame does not hold give none."""
+    """Return the MapLibre style layers of a map layer, bottom first; none for geometry kinds that the frame does not contain."""
     kinds = {str(kind).removeprefix("Multi") for kind in layer.frame.geom_type.unique()}
     styles: list[dict[str, Any]] = []
     if "Polygon" in kinds:
@@ -146,7 +146,7 @@ def _area_styles(layer: MapLayer) -> list[dict[str, Any]]:
     if layer.theme.mark == "dash":
         width = ["interpolate", ["linear"], ["zoom"], 9, 0.7, 12, 1.0, 16, 2.0]
         outline = {"line-color": layer.theme.colour, "line-width": width, "line-dasharray": [4, 2], "line-opacity": 0.75}
-        # Only so that a click on the ground finds its division: levels lie upon each other, and a tint of each would dye the city.
+        # Only used to find the division when the ground is clicked: levels overlap, and tinting each would colour the whole city.
         clear = {"fill-color": layer.theme.colour, "fill-opacity": 0.005}
         return [_named(layer, "fill", "Polygon", clear), {**_named(layer, "line", "Polygon", outline), "id": f"{layer.key}-outline"}]
     if "height_m" in layer.frame or "floors_above" in layer.frame:
@@ -156,7 +156,7 @@ def _area_styles(layer: MapLayer) -> list[dict[str, Any]]:
             _named(layer, "fill-extrusion", "Polygon", solid),
             {**_named(layer, "line", "Polygon", edge, minzoom=14), "id": f"{layer.key}-edge"},
         ]
-    # Areas of a table that has no theme of its own lie on streets and houses: these must show through.
+    # Areas of a table without a theme lie above streets and houses, which must remain visible.
     opacity = 1.0 if layer.theme.mark == "area" else 0.3
     return [_named(layer, "fill", "Polygon", {"fill-color": colour, "fill-outline-color": "rgba(0,0,0,0.12)", "fill-opacity": opacity})]
 
@@ -168,7 +168,7 @@ def _line_styles(layer: MapLayer) -> list[dict[str, Any]]:
     rank = ["coalesce", ["get", "rank"], STREET_RANK]
     base = ["interpolate", ["exponential", 1.5], ["zoom"], 10, ["max", 0.4, ["*", 0.25, rank]], 14, ["*", 0.8, rank], 18, ["*", 4, rank]]
     casing = [*base[:3], 13, 0, 14, ["+", 1, ["*", 0.8, rank]], 18, ["+", 2, ["*", 4, rank]]]
-    # A hair line has no room for a casing: from afar streets are darker than the ground, near by white between dark edges.
+    # A hairline has no room for a casing: from afar streets are darker than the ground, close up they are white with dark edges.
     afar = ["interpolate", ["linear"], rank, 1, "#d5cdbf", 2, "#b3a894", 4, "#e2bb62", 6, "#e08a35"]
     near = ["interpolate", ["linear"], rank, 1, "#e6dfd2", 2, "#ffffff", 4, "#fbe3a2", 6, "#eb9a4b"]
     shade = ["interpolate", ["linear"], ["zoom"], 12.5, afar, 14.5, near]
@@ -188,7 +188,7 @@ def _point_style(layer: MapLayer) -> dict[str, Any]:
 
 
 def map_layer(contract: Contract, frame: gpd.GeoDataFrame) -> MapLayer:
-    """Return the layer of a table in the reader's language; rows without a geometry count, but can't be drawn."""
+    """Return the layer of a table in the reader's language; rows without a geometry are counted, but can't be drawn."""
     chinese = language() == "zh"
     shapes = frame.geometry.to_numpy()
     drawn = frame[~(shapely.is_missing(shapes) | shapely.is_empty(shapes))]

@@ -1,4 +1,4 @@
-"""A still picture of a map's layers as PNG, for pages that can't hold the map itself."""
+"""A static picture of a map's layers as PNG, for pages that can't contain the map itself."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from transforms.fonts import drawing, readable
 
 GROUND = "#f3f0e8"
 DPI = 150
-COLOURS = 64  # a palette makes the file a third of the size
+COLOURS = 64  # a palette reduces the file to a third of the size
 
 
 def preview_png(layers: Sequence[MapLayer], out_png: Path, title: str = "", attribution: Iterable[str] = (), width_px: int = 1200) -> Path:
-    """Draw the layers in the colours and order of the map preview; `width_px` wide, as high as the city's extent asks. Returns the path.
+    """Draw the layers in the colours and order of the map preview, `width_px` wide and as high as the city's extent requires. Returns the
+    path.
 
     Characters that no installed font has are left out of the texts.
     """

@@ -1,7 +1,7 @@
-"""The map preview: one HTML file that opens from a disk or a mail without any network.
+"""The map preview: one HTML file that opens from disk or from an e-mail without a network.
 
-The library is MapLibre GL JS as the wheel `maplibre` ships it, set into the page; the data are GeoJSON, gzip, base64. There is no
-basemap, no font and no tile request, and the page's own Content-Security-Policy forbids every one. lonboard's `to_html`, tried first,
+The page embeds MapLibre GL JS from the wheel `maplibre`, and the data as GeoJSON, gzip, base64. It has no
+basemap and requests no fonts or tiles; its Content-Security-Policy forbids all requests. lonboard's `to_html`, tried first,
 loads require.js, the widget manager and parquet-wasm from public servers, so its page is blank offline.
 """
 
@@ -27,7 +27,7 @@ from schemas.messages import SanyuError, language
 from schemas.model import Contract, SecurityLabel
 
 DECIMALS = 6  # 0.1 m
-TOLERANCE_DEG = 4e-6  # 0.4 m: not seen at zoom 17
+TOLERANCE_DEG = 4e-6  # 0.4 m: invisible at zoom 17
 MOST_NAMES = 60
 FLOOR_M = 3.0
 WORDS = {
@@ -45,9 +45,9 @@ def preview(
     title: str | None = None,
     attribution: Iterable[str] = (),
 ) -> Path:
-    """Write the map of a release, or of the lake's current rows where none is given; its attribution lines stand at the foot.
+    """Write the map of a release, or of the lake's current rows if none is given, with attribution lines at the bottom.
 
-    Only tables with a geometry and a public label are drawn from the lake. Errors as `render`.
+    From the lake, only tables with a geometry and a public label are drawn. Raises the same errors as `render`.
     """
     layers = release_layers(lake, release, contracts) if release else lake_layers(lake, contracts)
     subtitle = f"{release.release_id} · " if release else ""
@@ -74,8 +74,8 @@ def release_layers(lake: Lake, release: Release, contracts: Iterable[Contract]) 
 def render(layers: Sequence[MapLayer], out_html: Path, title: str, subtitle: str = "", attribution: Iterable[str] = ()) -> Path:
     """Write a self-contained map of the layers and return its path.
 
-    Geometry is simplified by 0.4 m and written in 0.1 m; everything shown of the data is set as text, never as HTML. SY-P020 when no layer
-    holds a geometry, SY-P021 when MapLibre's files are missing from the environment.
+    Geometry is simplified by 0.4 m and written with a precision of 0.1 m; data are inserted as text, never as HTML. SY-P020 if no layer
+    has a geometry, SY-P021 if MapLibre's files are missing from the environment.
     """
     drawn = [layer for layer in sorted(layers, key=lambda layer: layer.theme.order) if not layer.frame.empty]
     if not drawn:
@@ -104,9 +104,9 @@ def render(layers: Sequence[MapLayer], out_html: Path, title: str, subtitle: str
 
 
 def view_bounds(layers: Sequence[MapLayer]) -> list[list[float]]:
-    """Return `[[west, south], [east, north]]` around the city: far outliers, thin outskirts and wide boundaries don't zoom the map out.
+    """Return `[[west, south], [east, north]]` around the city, ignoring distant outliers, sparse outskirts and wide boundaries.
 
-    It is where nine tenths of the things lie, with a quarter more on each side, as far as there are things.
+    Covers nine tenths of the things plus a quarter more on each side, but no more than the full extent.
     """
     inner = [layer for layer in layers if layer.theme.mark != "dash"] or list(layers)
     boxes = np.vstack([np.asarray(layer.frame.bounds) for layer in inner])
@@ -122,7 +122,7 @@ def view_bounds(layers: Sequence[MapLayer]) -> list[list[float]]:
 
 
 def _maplibre() -> tuple[str, str]:
-    # Located, not imported: the package's own Python imports half a web framework.
+    # Located, not imported, because the package's own Python code imports much of a web framework.
     spec = importlib.util.find_spec("maplibre")
     folders = [Path(place) / "srcjs" for place in (spec.submodule_search_locations or [])] if spec else []
     for folder in folders:
@@ -156,7 +156,7 @@ def _page_layer(layer: MapLayer, words: dict[str, str]) -> dict[str, Any]:
 
 
 def _names(layer: MapLayer) -> list[dict[str, Any]]:
-    """Return the labels of the largest areas of a labelled layer that lie in view."""
+    """Return the labels of the largest visible areas of a labelled layer."""
     if not layer.theme.labelled or "name" not in layer.frame:
         return []
     named = layer.frame[layer.frame["name"].notna()]

@@ -1,8 +1,8 @@
 """Publish rows of the lake as one release, all or nothing: the current ones, of versions that the caller may pin.
 
-Everything is written below `release/<id>/`, the manifest last; then `release/current.json` is switched by one put. What a crash leaves
-behind has no manifest, is never read, and is removed by the next publication. The id follows from the table versions, the contract
-versions and the sources' terms, so an unchanged lake publishes nothing.
+Everything is written below `release/<id>/`, the manifest last; then `release/current.json` is switched with a single put. A crash leaves
+a folder without a manifest, which is never read and is removed by the next publication. The id is derived from the table versions, the
+contract versions and the sources' terms, so an unchanged lake publishes nothing.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ if TYPE_CHECKING:
 
     from sanyu.settings import Settings
 
-LAYOUT = 3  # raised when the files of a release are laid out in another way, so that unchanged tables are published again
+LAYOUT = 3  # increased when the files of a release are laid out differently, so that unchanged tables are published again
 FILE_BYTES = 32 << 20  # between 16 and 64 MB
 RELEASE_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 LABELS = tuple(SecurityLabel)  # from the least secret
 PART_TYPE = "name string, rows long, size long, sha256 string, stats string"
-SMALL_ROWS = 500_000  # written by this process: a Spark job for each table costs more than its rows
+SMALL_ROWS = 500_000  # tables up to this size are written by this process, because a Spark job per table costs more than its rows
 PartWriter = Callable[..., Iterator[Part]]
-Progress = Callable[[str, int, int], None]  # table, how many tables are done, how many there are
+Progress = Callable[[str, int, int], None]  # table, number of tables done, number of tables
 
 
 @dataclass(frozen=True)
 class Input:
-    """A table as it stands when the release is planned; only this Delta version is read. `size` is its bytes on disk per row."""
+    """A table at the time the release is planned; only this Delta version is read. `size` is its bytes on disk per row."""
 
     contract: Contract
     delta_version: int
@@ -79,7 +79,7 @@ def publish(
     release_id: str | None = None,
     progress: Progress | None = None,
 ) -> Release:
-    """Publish the current rows of the contracts' tables up to the edition's label; `changed` is false where that release was there already.
+    """Publish the current rows of the contracts' tables up to the edition's label; `changed` is false if the release already existed.
 
     `versions` are the Delta versions to read by table, such as the gates have seen; a table that isn't named is read as it stands now.
     `lineage` tells of each derived table what it was made from: its terms are those of the sources behind it. A table that isn't in the
@@ -174,7 +174,7 @@ def _require_sound(lake: Lake, table: Input) -> None:
 
 
 def _stored(lake: Lake, key: str, version: int) -> tuple[int, int]:
-    """Return bytes and rows, history included, of a table's files at a version."""
+    """Return bytes and rows, including history, of a table's files at a version."""
     actions = pa.table(_log(lake, key, version).get_add_actions(flatten=True))
     return sum(actions["size_bytes"].to_pylist()), sum(n or 0 for n in actions["num_records"].to_pylist())
 
@@ -186,7 +186,7 @@ def _log(lake: Lake, key: str, version: int) -> DeltaTable:
 
 
 def _allowed(edition: SecurityLabel) -> tuple[str, ...]:
-    """Return the labels that an edition may hold; a row without a label is in none."""
+    """Return the labels that an edition may contain; rows without a label are never included."""
     return tuple(label.value for label in LABELS[: LABELS.index(edition) + 1])
 
 
@@ -229,7 +229,7 @@ def _standing(lake: Lake, release_id: str) -> tuple[str, Release | None]:
 
 
 def _published(lake: Lake, release_id: str) -> Release | None:
-    """Return a release that is there already. One with a damaged manifest is made again: the same inputs give the same release."""
+    """Return an existing release. One with a damaged manifest is rebuilt: the same inputs give the same release."""
     if release_id not in releases(lake):
         return None
     try:
@@ -242,12 +242,12 @@ def _published(lake: Lake, release_id: str) -> Release | None:
 
 
 def _is_current(lake: Lake, release_id: str) -> bool:
-    """Tell whether readers take this release; a damaged pointer names none, and is written anew."""
+    """Return whether this release is the current one; a damaged pointer names none and is rewritten."""
     return recall(lake.store, POINTER, lambda pointer: str(pointer["release_id"])) == release_id
 
 
 def _remove_debris(lake: Lake) -> None:
-    """Remove what publications left that did not end; the lease says that none runs now."""
+    """Remove the remains of interrupted publications; the lease guarantees that none is running now."""
     complete = set(releases(lake))
     for name in lake.store.folders(ROOT):
         if name not in complete:
@@ -262,7 +262,7 @@ def _write_records(lake: Lake, made: Release, contracts: Mapping[str, Contract])
 
 
 def _publish_table(lake: Lake, table: Input, edition: SecurityLabel, release_id: str) -> PublishedTable:
-    """Write one table's files and its Delta log below the release; SY-P002 unless every planned row has arrived in both."""
+    """Write one table's files and its Delta log below the release; SY-P002 unless both contain every planned row."""
     contract = table.contract
     path = f"{ROOT}/{release_id}/{contract.domain}/{contract.entity}"
     labels = ", ".join(f"'{label}'" for label in _allowed(edition))
@@ -302,12 +302,12 @@ def _file_count(table: Input) -> int:
 
 
 def _order(contract: Contract) -> tuple[str, str]:
-    """Return the columns by which rows lie: along the Hilbert key where they have a place, in one order for one content."""
+    """Return the columns to sort by: along the Hilbert key if there is a geometry, and always the same order for the same content."""
     return ("cell", "stamp_id") if contract.geometry else ("entity_id", "stamp_id")
 
 
 def _written_here(rows: pa.Table, contract: Contract, table: Input, write: PartWriter) -> Iterator[Part]:
-    """Write a table that this process can hold, without Spark."""
+    """Write a table that fits into this process, without Spark."""
     order = pc.sort_indices(rows, sort_keys=[(name, "ascending", "at_start") for name in _order(contract)])
     size = -(-rows.num_rows // _file_count(table)) or 1
     for number, start in enumerate(range(0, rows.num_rows, size)):
@@ -331,7 +331,7 @@ def _written_by_workers(frame: DataFrame, write: PartWriter) -> list[Part]:
 
 
 def _part_writer(settings: Settings, url: str, path: str, schema: pa.Schema) -> PartWriter:
-    """Return what writes one partition; the store is opened where it runs, so that no key travels. A retried task writes the same name."""
+    """Return a function that writes one partition; it opens the store on the worker, so no key is sent. A retry writes the same name."""
 
     def write(number: int, batches: Iterable[pa.RecordBatch], keep_empty: bool = False) -> Iterator[Part]:
         with tempfile.TemporaryDirectory(prefix="sanyu-publish-") as folder:

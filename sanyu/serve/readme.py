@@ -1,4 +1,4 @@
-"""The page of a release for people: what is in it, from whom, and under which terms it may be used."""
+"""The README of a release: what it contains, from whom, and under which terms it may be used."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _terms(release: Release, table: PublishedTable) -> Terms:
 
 
 def _asked(release: Release, table: PublishedTable) -> list[str]:
-    """Return what holds for one table: its sources, what it was derived from, and what the licences ask together."""
+    """Return the terms of one table: its sources, what it was derived from, and the combined obligations of the licences."""
     lines = [f"**{table.name}**: {', '.join(table.sources) or 'no source has rows in it'}.", ""]
     if table.lineage is not None:
         inputs = ", ".join(f"{origin.table} (version {origin.delta_version})" for origin in table.lineage.inputs)

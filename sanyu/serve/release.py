@@ -1,10 +1,10 @@
-"""Releases: published layers under one id, named by `release/current.json`, never changed afterwards.
+"""Releases: published layers under one id, named by `release/current.json` and immutable.
 
 ```
-release/current.json                        which release readers take, switched by one atomic put
-release/<id>/manifest.json                  written last: a folder without it is debris of a publication that did not end
+release/current.json                        names the current release, switched by one atomic put
+release/<id>/manifest.json                  written last: a folder without it is left over from an interrupted publication
 release/<id>/README.md                      what is in it, from whom, under which terms
-release/<id>/metadata/, release/<id>/stac/  the release in the words of other catalogues (sanyu.serve.catalog)
+release/<id>/metadata/, release/<id>/stac/  the release described for other catalogues (sanyu.serve.catalog)
 release/<id>/<domain>/<entity>/part-*.parquet   GeoParquet 1.1 (Parquet for tables without geometry)
 release/<id>/<domain>/<entity>/_delta_log/  the same files as a Delta table
 ```
@@ -46,7 +46,7 @@ class Right(Frozen):
 
 
 class Origin(Frozen):
-    """A core table at the version that was read to derive another table, and the sources whose rows it had then."""
+    """A core table at the version that was read to derive another table, and the sources with rows in it at that version."""
 
     table: str
     delta_version: int
@@ -54,7 +54,7 @@ class Origin(Frozen):
 
 
 class Lineage(Frozen):
-    """What a derived table was made from, and by what. `label` is that of its most secret input row: no edition below it has the table."""
+    """What a derived table was made from, and by what. `label` is the highest of its input rows; lower editions omit the table."""
 
     made_by: str
     inputs: tuple[Origin, ...]
@@ -66,11 +66,11 @@ class Lineage(Frozen):
 
 
 class PublishedTable(Frozen):
-    """One table of a release. `path` is its folder below the lake; `withheld` rows are current, but more secret than the edition.
+    """One table of a release. `path` is its folder below the lake; `withheld` rows are current, but have a higher label than the edition.
 
     `delta_version` and `committed_at` (ms since the epoch) are those of the lake's table that was read; `columns` are name and type;
-    `valid_from` is when the first of its rows became valid, ISO 8601. `sources` are those whose rows are in it; of a derived table those
-    whose rows it was made from, as `lineage` says.
+    `valid_from` is when the first of its rows became valid, ISO 8601. `sources` are the sources of its rows or, for a derived table, of
+    the rows it was made from, as recorded in `lineage`.
     """
 
     name: str
@@ -93,8 +93,8 @@ class PublishedTable(Frozen):
 
 
 class Release(Frozen):
-    """What `manifest.json` holds. `digest` is over the inputs; `records` are the files of the catalogues, named below the release's folder;
-    `changed` tells whether the call that returned this wrote it.
+    """The content of `manifest.json`. `digest` is over the inputs; `records` are the catalogue files, named below the release's folder;
+    `changed` says whether the call that returned this object wrote the release.
     """
 
     release_id: str
@@ -113,15 +113,15 @@ class Release(Frozen):
 
     @property
     def attribution(self) -> tuple[str, ...]:
-        """Return the attribution lines with their licences, each once."""
+        """Return the attribution lines with their licences, without duplicates."""
         return tuple(dict.fromkeys(r.attribution if r.licence in r.attribution else f"{r.attribution} ({r.licence})" for r in self.rights))
 
     def rights_of(self, table: PublishedTable) -> tuple[Right, ...]:
-        """Return the terms of the sources that a table's rows are from."""
+        """Return the terms of the sources of a table's rows."""
         return tuple(r for r in self.rights if r.source in table.sources)
 
     def table(self, name: str) -> PublishedTable:
-        """Return a table of the release by name; KeyError if it isn't in it."""
+        """Return a table of the release by name; KeyError if there is none."""
         return next((t for t in self.tables if t.name == name), None) or _missing(name)
 
     def manifest(self) -> bytes:
@@ -130,12 +130,12 @@ class Release(Frozen):
 
 
 def releases(lake: Lake) -> list[str]:
-    """Return the ids of the complete releases, sorted; derived ids begin with their instant, so the newest is last."""
+    """Return the ids of the complete releases, sorted; derived ids start with their time, so the newest is last."""
     return [name for name in lake.store.folders(ROOT) if lake.store.exists(f"{ROOT}/{name}/manifest.json")]
 
 
 def release(lake: Lake, release_id: str) -> Release:
-    """Return a release by id; SY-P004 with the known ids where there is none, SY-P005 where its manifest is damaged."""
+    """Return a release by id; SY-P004 with the known ids if there is none, SY-P005 if its manifest is damaged."""
     data = lake.store.get(f"{ROOT}/{release_id}/manifest.json")
     if data is None:
         known = releases(lake)
@@ -149,15 +149,15 @@ def release(lake: Lake, release_id: str) -> Release:
 
 
 def current(lake: Lake) -> Release | None:
-    """Return the release that readers take; None before the first. SY-L060 where the pointer is damaged, SY-P005 where its manifest is."""
+    """Return the current release; None before the first. SY-L060 if the pointer is damaged, SY-P005 if the manifest is."""
     chosen = record(lake.store, POINTER, lambda pointer: str(pointer["release_id"]), "sanyu repair release")
     return None if chosen is None else release(lake, chosen)
 
 
 def repair_pointer(lake: Lake) -> Release | None:
-    """Name the newest complete release again where `current.json` is damaged, missing, or names none that is there; None where all is well.
+    """Name the newest complete release again if `current.json` is damaged, missing, or names none that exists; None if all is well.
 
-    Raises SY-P008 where no release is complete.
+    Raises SY-P008 if no release is complete.
     """
     try:
         if current(lake) is not None or not releases(lake):
@@ -175,7 +175,7 @@ def repair_pointer(lake: Lake) -> Release | None:
 
 
 def _whole(lake: Lake, release_id: str) -> Release | None:
-    """Return a release with a readable manifest and files of the sizes that it says; None otherwise."""
+    """Return a release with a readable manifest and files of the stated sizes; None otherwise."""
     try:
         found = release(lake, release_id)
     except SanyuError:
@@ -185,14 +185,14 @@ def _whole(lake: Lake, release_id: str) -> Release | None:
 
 
 def make_current(lake: Lake, chosen: Release) -> None:
-    """Let readers take this release from now on: one atomic put, also the way back to an older one."""
+    """Make this release the current one with one atomic put; also used to go back to an older release."""
     digest = hashlib.sha256(chosen.manifest()).hexdigest()
     pointer = {"release_id": chosen.release_id, "path": chosen.path, "manifest_sha256": digest}
     lake.store.put(POINTER, json.dumps(pointer, indent=1).encode())
 
 
 def verify(lake: Lake, chosen: Release) -> list[SanyuError]:
-    """Check every file of a release against the manifest: there, size, digest, rows; and nothing else beside it. Returns SY-P005 errors."""
+    """Check every file of a release against the manifest: presence, size, digest, rows, and no extra files. Returns SY-P005 errors."""
     problems: list[SanyuError] = []
     manifest = lake.store.get(f"{chosen.path}/manifest.json")
     if manifest != chosen.manifest():
@@ -213,7 +213,7 @@ def verify(lake: Lake, chosen: Release) -> list[SanyuError]:
 
 
 def read_table(store: Store, table: PublishedTable, columns: Sequence[str] | None = None, bbox: Sequence[float] | None = None) -> Any:
-    """Return a published table as a GeoDataFrame in EPSG:4490, or a DataFrame where it has no geometry; `bbox` in degrees."""
+    """Return a published table as a GeoDataFrame in EPSG:4490, or as a DataFrame if it has no geometry; `bbox` in degrees."""
     import geopandas as gpd
     import pandas as pd
 

@@ -1,9 +1,9 @@
-"""Under which terms a published table stands: the licences of all sources whose rows are in it, and what they ask together.
+"""The terms of a published table: the licences of all sources whose rows are in it, and their combined obligations.
 
-A table of rows as sources delivered them is a collection: each row keeps the licence of its source, which `source_name` tells. A derived
-table (a mart) has no such rows; the obligations of all licences behind it hold for all of it, and a share-alike licence wants what is
-derived from it to be offered under itself (ODbL 1.0, 4.4; CC BY-SA 4.0, 3(b)). What follows for a city's own terms stays a person's
-decision: this module says it, and forbids nothing.
+A table of rows as sources delivered them is a collection: each row keeps the licence of its source, given by `source_name`. A derived
+table (a mart) has no such rows; the obligations of all licences behind it apply to the whole table, and a share-alike licence requires
+derived data to be offered under the same licence (ODbL 1.0, 4.4; CC BY-SA 4.0, 3(b)). What follows for a city's own terms is for a person
+to decide: this module reports it, and forbids nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _KNOWN = {name.lower(): name for name in _TEXTS}
 
 @dataclass(frozen=True)
 class Licence:
-    """A licence as a source names it; `presumed` is its SPDX identifier, `certain` unless the name says more: `(to be confirmed)`."""
+    """A licence as named by a source; `presumed` is its SPDX identifier, `certain` unless the name adds e.g. `(to be confirmed)`."""
 
     name: str
     presumed: str | None = None
@@ -44,7 +44,7 @@ class Licence:
 
     @property
     def url(self) -> str | None:
-        """Return the address of its text; None for terms that this module does not know."""
+        """Return the URL of its text; None for terms that this module does not know."""
         found = _CC.match(self.presumed or "")
         return f"https://creativecommons.org/licenses/{found[1].lower()}/{found[2]}/" if found else _TEXTS.get(self.presumed or "")
 
@@ -65,7 +65,7 @@ class Licence:
 
 
 def licence(name: str) -> Licence:
-    """Return the licence that a source definition names: `ODbL 1.0`, `CC-BY-4.0`, `PDDL-1.0 (to be confirmed)`, or terms of its own."""
+    """Return the licence named in a source definition: `ODbL 1.0`, `CC-BY-4.0`, `PDDL-1.0 (to be confirmed)`, or custom terms."""
     words, _, more = name.partition("(")
     text = "-".join(words.split())
     return Licence(name, text.upper() if _CC.match(text) else _KNOWN.get(text.lower()), certain=not more)
@@ -73,21 +73,21 @@ def licence(name: str) -> Licence:
 
 @dataclass(frozen=True)
 class Terms:
-    """The terms of one table: its sources' licences, each once, and whether its rows are derived from those of the sources."""
+    """The terms of one table: its sources' licences without duplicates, and whether its rows are derived from those of the sources."""
 
     licences: tuple[Licence, ...]
     is_derived: bool
 
     @property
     def expression(self) -> str:
-        """Return the SPDX identifier or expression that holds, `other` where a licence has none (STAC 1.1, common metadata)."""
+        """Return the applicable SPDX identifier or expression, `other` if a licence has none (STAC 1.1, common metadata)."""
         names = [one.spdx for one in self.licences]
         known = [name for name in names if name is not None]
         return " AND ".join(known) if known and len(known) == len(names) else "other"
 
     @property
     def statements(self) -> tuple[str, ...]:
-        """Return what a reader has to know beyond the list of licences, in sentences; nothing where one undemanding licence says it all."""
+        """Return what a reader must know beyond the list of licences, in sentences; empty if one permissive licence is enough."""
         found = []
         if len(self.licences) > 1:
             found.append(
@@ -115,7 +115,7 @@ class Terms:
 
 
 def terms(names: Iterable[str], *, is_derived: bool) -> Terms:
-    """Return the terms that follow from the licences named by a table's sources."""
+    """Return the terms that follow from the licences of a table's sources."""
     return Terms(tuple(licence(name) for name in sorted(set(names))), is_derived)
 
 

@@ -1,4 +1,4 @@
-"""Aliases of elements (要素别名): a road by its old name, a restaurant by its dish; it holds in every address that has the element.
+"""Aliases of elements (要素别名): a road by its old name, a restaurant by its dish; valid in every address that has the element.
 
 Source: registers of renamed roads and divisions, and what operators of the address service note. Lateness: a renaming takes effect on its
 day. Left out: synonyms of kinds (幢/栋, 弄/巷), which are rules of the engine.

@@ -1,4 +1,4 @@
-"""Matches of addresses (地址匹配结果): where the rows of other tables stand that have an address and no coordinate.
+"""Matches of addresses (地址匹配结果): the locations of rows of other tables that have an address but no coordinate.
 
 Source: `sanyu address geocode` and its DAG. Lateness: a row is matched again when its address changes or the gazetteer does. Left out: rows
 that have a geometry from their source, which is never replaced by a guess. Joins its table by `input_entity_id`.

@@ -1,7 +1,7 @@
-"""Addresses for a person to look at (地址待核): what the engine could not match, with the reason and what it could have been.
+"""Addresses for manual review (地址待核): those that the engine could not match, with the reason and possible candidates.
 
-Source: `sanyu address geocode` and its DAG. Lateness: a row leaves when it matches: after its source corrected it, or the gazetteer or an
-alias came to know it. Left out: rows that matched, whatever their score.
+Source: `sanyu address geocode` and its DAG. Lateness: a row is removed when it matches, after its source corrected it or the gazetteer or
+an alias was extended. Left out: rows that matched, whatever their score.
 """
 
 from schemas import fields as f

@@ -1,6 +1,6 @@
-"""Profiles of divisions (区划概况): what stands and lives in each administrative division, counted from the core tables.
+"""Profiles of divisions (区划概况): what lies in each administrative division, computed from the core tables.
 
-Source: dbt model `division_profile`. Lateness: remade when a release is made. Left out: things whose place is in no division's polygon.
+Source: dbt model `division_profile`. Lateness: rebuilt for each release. Left out: things that lie in no division's polygon.
 """
 
 from schemas import fields as f

@@ -1,6 +1,6 @@
 """Places (兴趣点): what people go to, as points in the thirteen trades of the technical outline.
 
-Source: map providers, trade registers, OpenStreetMap. Lateness: shops open and close within weeks of no map knowing. Left out:
+Source: map providers, trade registers, OpenStreetMap. Lateness: shops open and close weeks before any map shows it. Left out:
 addresses without a destination, transit stops, and the areas of large sites; ratings, prices and reviews.
 """
 

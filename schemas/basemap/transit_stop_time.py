@@ -1,7 +1,7 @@
 """Transit stop times (公交到发时刻): when a trip calls at a stop.
 
-Source: GTFS `stop_times.txt`. Lateness: with each feed edition, which replaces the source's rows as a whole: nobody asks what a
-timetable's row was before it was corrected, so no history is kept. Left out: pick-up rules and distances along the shape.
+Source: GTFS `stop_times.txt`. Lateness: with each feed edition, which replaces the source's rows as a whole. No history is kept, because
+a timetable's rows before a correction are of no interest. Left out: pick-up rules and distances along the shape.
 """
 
 from schemas import fields as f

@@ -1,7 +1,7 @@
 """Dated code lists: one CSV per list in this folder, `code,name,name_zh,parent,valid_from,valid_to,note`.
 
-A code is never taken out: it gets a `valid_to`, so that old rows keep their meaning. An empty date is open. `note` says where a code comes
-from; "Ours" is a list that no standard gives.
+Codes are never removed; they get a `valid_to`, so that old rows keep their meaning. An empty date is open. `note` says where a code comes
+from; "Ours" means that the list is not from a standard.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Code:
     note: str
 
     def holds(self, at: date) -> bool:
-        """Tell whether the code may be used on a day."""
+        """Return whether the code may be used on a day."""
         return (self.valid_from is None or self.valid_from <= at) and (self.valid_to is None or at < self.valid_to)
 
 
@@ -53,11 +53,11 @@ class CodeList:
         return any(e.code == code for e in self.entries)
 
     def codes(self, at: date | None = None) -> tuple[str, ...]:
-        """Return the codes that hold on a day; without a day all that ever held."""
+        """Return the codes valid on a day; without a day, all codes."""
         return tuple(e.code for e in self.entries if at is None or e.holds(at))
 
     def entry(self, code: str) -> Code:
-        """Return the entry of a code; KeyError if the list has none."""
+        """Return the entry of a code; KeyError if it is not in the list."""
         for e in self.entries:
             if e.code == code:
                 return e
@@ -71,7 +71,7 @@ def code_lists() -> tuple[str, ...]:
 
 @functools.cache
 def code_list(name: str) -> CodeList:
-    """Return a list by name; SY-K002 with the nearest name if there is none, SY-K003 with file and row if its file is broken."""
+    """Return a list by name; SY-K002 with the nearest name if there is none, SY-K003 with file and row if its file is invalid."""
     path = FOLDER / f"{name}.csv"
     if name not in code_lists():
         near = difflib.get_close_matches(name, code_lists(), n=1)

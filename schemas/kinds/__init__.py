@@ -1,6 +1,6 @@
-"""Kinds of sources: the section `[read]` is one of several classes, told apart by `kind`.
+"""Kinds of sources: the section `[read]` is one of several classes, distinguished by `kind`.
 
-A new kind is one module here with a subclass of `Reading`, a line in `Read`, a way to land it (`sanyu.landing`), a way to plan it
+To add a kind, add a module here with a subclass of `Reading`, a line in `Read`, a way to land it (`sanyu.landing`), a way to plan it
 (`jobs.loading.plan`) and a page in `docs/sources`.
 """
 
@@ -18,7 +18,7 @@ __all__ = ["Database", "Files", "Read", "Reading", "kinds"]
 
 
 def _kind_of(values: Any) -> str:
-    """Return the kind that a section names; without one: a database if it says `format = "jdbc"` or has only a `url`, else files."""
+    """Return the kind that a section names; if it names none: a database if it says `format = "jdbc"` or has only a `url`, else files."""
     if isinstance(values, Reading):
         return values.name()
     if not isinstance(values, dict):

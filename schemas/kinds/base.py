@@ -1,4 +1,4 @@
-"""What all kinds of sources have in common: how a place is found in the raw rows, and what reading may cost."""
+"""What all kinds of sources have in common: how a location is found in the raw rows, and the limits for reading."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from schemas.model import Frozen
 
 
 class Reading(Frozen):
-    """The section `[read]` of a source. Each kind is a subclass in a module of its own, with its fields and its page in `docs/sources`.
+    """The section `[read]` of a source. Each kind is a subclass in its own module, with its own fields and a page in `docs/sources`.
 
-    `x`, `y`, `wkt` name coordinate columns, `crs` and `datum_operation` say what the coordinates are. `tags` is a column with hstore text,
-    offered to expressions as the map `tags`. `open_schema` is for rows that each bring their own keys (OSM): a name that no row has is
+    `x`, `y`, `wkt` name coordinate columns, `crs` and `datum_operation` define the coordinate system. `tags` is a column with hstore text,
+    available to expressions as the map `tags`. `open_schema` is for rows that each have their own keys (OSM): a name that no row has is
     then empty, not an error.
     """
 
@@ -34,7 +34,7 @@ class Reading(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _only_own_fields(cls, values: Any) -> Any:
-        """Refuse a field of another kind by naming that kind; a field of none is refused by pydantic, with the nearest known name."""
+        """Refuse a field that belongs to another kind, naming that kind; pydantic refuses unknown fields, with the nearest known name."""
         for key in values if isinstance(values, dict) else ():
             if key not in cls.model_fields:
                 owners = [kind for kind, other in kinds().items() if key in other.model_fields]
@@ -44,24 +44,24 @@ class Reading(Frozen):
 
     @classmethod
     def name(cls) -> str:
-        """Return the word for this kind in a definition."""
+        """Return the name of this kind in a definition."""
         return str(cls.model_fields["kind"].default)
 
     @property
     def origin(self) -> str:
-        """Return in a few words where the rows are."""
+        """Return a short description of where the rows are."""
         raise NotImplementedError
 
     @property
     def shown_format(self) -> str:
-        """Return how the rows are written there, as lists show it."""
+        """Return the format of the rows, as shown in lists."""
         raise NotImplementedError
 
     def decisive(self) -> dict[str, Any]:
-        """Return what decides which raw rows are read and how."""
+        """Return everything that decides which raw rows are read and how."""
         return self.model_dump(mode="json", exclude=set(self.access))
 
 
 def kinds() -> dict[str, type[Reading]]:
-    """Return the kinds of sources by their names."""
+    """Return the kinds of sources by name."""
     return {kind.name(): kind for kind in Reading.__subclasses__()}

@@ -15,8 +15,8 @@ _CREDENTIALS = re.compile(r"[?;&](user|username|password|pwd)=|://[^/@]*@|thin:[
 class Database(Reading):
     """The rows of a database: `url`, and `table` or `query`.
 
-    Credentials come from the variables that `user_env` and `password_env` name, never from here. `geometry` is a column with WKB, EWKB or
-    WKT; `changed_by` a cheap query whose answer changes when the rows do.
+    Credentials come from the environment variables named by `user_env` and `password_env`, never from here. `geometry` is a column with
+    WKB, EWKB or WKT; `changed_by` is a cheap query whose result changes when the rows do.
     """
 
     kind: Literal["database"] = "database"
@@ -45,7 +45,7 @@ class Database(Reading):
 
     @property
     def server(self) -> str:
-        """Return the database's address without the options behind it."""
+        """Return the database's URL without the options after it."""
         return re.split(r"[?;]", (self.url or "").removeprefix("jdbc:"))[0]
 
     @property

@@ -10,7 +10,7 @@ from schemas.kinds.base import Reading
 
 
 class Files(Reading):
-    """Which files, and how they are parsed. `path` is a glob below the data root; a list reads several."""
+    """Which files to read and how to parse them. `path` is a glob below the data root, or a list of globs."""
 
     kind: Literal["files"] = "files"
     path: str | tuple[str, ...] = ()

@@ -1,7 +1,7 @@
-"""Every message that a user can meet: a stable code, English and Chinese text, and the remedy.
+"""All user-facing messages: a stable code, English and Chinese text, and the remedy.
 
-The texts stand in the TOML files beside this module, one file per room. A code never changes its meaning; `docs/messages.md` is generated
-from these files. The language is `SANYU_LANG` (`en` or `zh`), else the locale's.
+The texts are in the TOML files next to this module, one file per area. A code never changes its meaning; `docs/messages.md` is generated
+from these files. The language is `SANYU_LANG` (`en` or `zh`), otherwise that of the locale.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Message:
-    """One catalogue entry; the texts are `str.format` templates over the parameters given with the error."""
+    """One catalogue entry; the texts are `str.format` templates for the parameters given with the error."""
 
     code: str
     en: str
@@ -28,7 +28,7 @@ class Message:
 
 @functools.cache
 def catalogue() -> dict[str, Message]:
-    """Return all messages by code; a code given twice is a defect and raises ValueError."""
+    """Return all messages by code; a duplicate code is a bug and raises ValueError."""
     messages: dict[str, Message] = {}
     for path in sorted(Path(__file__).parent.glob("*.toml")):
         for code, entry in tomllib.loads(path.read_text("utf-8")).items():
@@ -53,16 +53,16 @@ def render(code: str, params: dict[str, Any], lang: str | None = None) -> str:
 
 
 class SanyuError(Exception):
-    """An error that a user can act on: `code` from the catalogue, `params` that name file, row, field and value.
+    """An error that a user can act on: `code` is in the catalogue, `params` name file, row, field and value.
 
-    `str(error)` is the localised message with its code; the command line exits with `exit_code`. Pickles, so that it crosses process
-    borders (readers run in a child, transforms in Spark workers).
+    `str(error)` is the localised message with its code; the command line exits with `exit_code`. Can be pickled, to cross process
+    boundaries (readers run in a child, transforms in Spark workers).
     """
 
     def __init__(self, code: str, **params: Any) -> None:
         self.code = code
         self.params = params
-        render(code, params)  # a missing parameter is found where the error is raised, not where it is shown
+        render(code, params)  # fail for a missing parameter where the error is raised, not where it is shown
         super().__init__(code, params)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,6 +1,6 @@
-"""Contracts of what mining finds; the tables are in layer `mart`, one file per table.
+"""Contracts of mining results; the tables are in layer `mart`, one file per table.
 
-Figures of one statistic only stand in its contract's file; what several results share in `_shelf_fields` and `_cube_fields`.
+Figures of a single statistic are in its contract's file; fields shared by several results are in `_shelf_fields` and `_cube_fields`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from schemas.model import Contract, FieldDef
 
 
 def dictionary() -> dict[str, FieldDef]:
-    """Return the fields of all contracts here by name; ValueError where one name has two types or units."""
+    """Return the fields of all contracts here by name; ValueError if one name has two types or units."""
     found: dict[str, FieldDef] = {}
     for path in sorted(Path(__file__).parent.glob("[a-z]*.py")):
         contract: Contract = importlib.import_module(f"{__name__}.{path.stem}").CONTRACT

@@ -1,4 +1,4 @@
-"""Columns that the results of the shelf share: which analysis found it, and its test."""
+"""Columns shared by the results of the tools: the analysis that found a row, and its test."""
 
 from schemas.fields import INT, D, L, S, define
 

@@ -1,8 +1,8 @@
-"""Patterns found (模式): what is worth knowing of all analyses in one table, each with its place and its evidence.
+"""Patterns found (模式): the noteworthy findings of all analyses in one table, each with its place and its evidence.
 
-Source: every tool whose rows bear a pattern or a category (one pattern per place), the clusters of all cluster tools and of the scan (one
-pattern per cluster; its members are in the result table). Lateness: that of the input; a rerun replaces what has changed. Left out: what is
-not significant, and noise.
+Source: every tool whose rows have a pattern or a category (one pattern per place), the clusters of all cluster tools and of the scan (one
+pattern per cluster; its members are in the result table). Lateness: that of the input; a rerun replaces what has changed. Left out:
+results that are not significant, and noise.
 """
 
 from schemas.fields import D, L, S, define

@@ -1,7 +1,7 @@
-"""Runs of the mining tools (挖掘运行): the model, its parameters, what it read, what came out, and what that rests on.
+"""Runs of the mining tools (挖掘运行): the model, its parameters, inputs, results and evidence.
 
 Source: `sanyu mine`, `sanyu chain run` and the chains' DAGs, one row per run that computed something. Lateness: none. Left out: runs that
-found their result in the lake already, and failed ones, which the log has.
+found their result in the lake already, and failed ones, which are in the log.
 """
 
 from schemas.fields import D, S, define

@@ -1,6 +1,6 @@
 """Profiles of firms (法人概况): legal persons by division and industry, counted from the register.
 
-Source: dbt model `firm_profile`. Lateness: remade when a release is made. Left out: firms whose place is in no division's polygon.
+Source: dbt model `firm_profile`. Lateness: rebuilt for each release. Left out: firms that lie in no division's polygon.
 """
 
 from schemas import fields as f

@@ -1,4 +1,4 @@
-"""Turns what the matcher found into the answer that users see: standard text, code, point, grid code, and a reason per element."""
+"""Turns the matcher's verdict into the user's answer: standard text, code, point, grid code, and a reason per element."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from transforms.address.model import LEVELS, Match, Reason, Status
 from transforms.address.outcome import Found, Outcome
 from transforms.space import beidou
 
-GRID_LEVEL = 9  # 1/256 second and 8 cm would feign precision: level 8 is 4 m at the equator, 9 is 0.5 m
+GRID_LEVEL = 9  # 1/256 second and 8 cm would suggest false precision: level 8 is 4 m at the equator, 9 is 0.5 m
 
 _DEPTH = {level: depth for depth, level in enumerate(LEVELS)}
 Elements = dict[str, str | None]
 
 
 def answer(matcher: Matcher, query: str, found: Found, near: tuple[float, float] | None = None, limit: int = 5) -> Match:
-    """Return the match of a verdict, yet without grid code; `near` (lon, lat in degrees) decides between equals, `limit` cuts the
+    """Return the match of a verdict, without the grid code yet; `near` (lon, lat in degrees) chooses between equals, `limit` limits the
     candidates."""
     outcomes = found.outcomes
     if found.code == "SY-A016" and near is not None:
@@ -37,7 +37,7 @@ def answer(matcher: Matcher, query: str, found: Found, near: tuple[float, float]
 
 
 def refusal(query: str, code: str, candidates: tuple[Match, ...] = (), **params: Any) -> Match:
-    """Return an answer without a place: tied for SY-A016, else unmatched."""
+    """Return an answer without a location: tied for SY-A016, else unmatched."""
     message = catalogue()[code]
     status = Status.TIED if code == "SY-A016" else Status.UNMATCHED
     return Match(
@@ -99,14 +99,14 @@ def _matched(matcher: Matcher, query: str, found: Found, outcome: Outcome) -> Ma
 
 
 def with_grid_codes(matches: list[Match]) -> list[Match]:
-    """Give the matches, which nobody else holds yet, the BeiDou grid codes of their points, encoded at once, and return them."""
+    """Add the BeiDou grid codes of their points, encoded at once, to newly made matches, and return them."""
     placed = [i for i, m in enumerate(matches) if m.lon is not None and m.lat is not None and math.isfinite(m.lon) and math.isfinite(m.lat)]
     if not placed:
         return matches
     points = np.array([(matches[i].lon, matches[i].lat) for i in placed], dtype=np.float64)
     codes = beidou.encode(points[:, 0], points[:, 1], GRID_LEVEL)
     for i, code in zip(placed, codes.tolist(), strict=True):
-        object.__setattr__(matches[i], "grid_code", code)  # the last part of making them: a copy of each would cost as much as its match
+        object.__setattr__(matches[i], "grid_code", code)  # modified in place: copying each would cost as much as its match
     return matches
 
 

@@ -1,4 +1,4 @@
-"""What a text says: its names, its typed numbers and what nothing explains, before the gazetteer's rows are asked."""
+"""The content of a text: its names, its typed numbers and the unexplained rest, before the gazetteer's rows are searched."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROAD_LIKE = re.compile("[\u4e00-\u9fff0-9]{1,8}?(?:大道|大街|路|街|巷|弄
 
 @dataclass
 class Asked:
-    """What a text says: pieces by level, numbers by level, the unexplained rest, and where the divisions end."""
+    """The content of a text: pieces by level, numbers by level, the unexplained rest, and where the divisions end."""
 
     key: str
     named: list[Named]
@@ -33,12 +33,12 @@ class Asked:
     rest: list[str]
     reading: Reading
     head_open: bool = False
-    torn: frozenset[int] = frozenset()  # where unexplained pieces begin and end: a name torn off one of them is another name
-    unknown: str = ""  # the rest as it stands, with the numbers of names (第20幼儿园)
+    torn: frozenset[int] = frozenset()  # start and end of unexplained pieces: a name that is a fragment of one of them is a different name
+    unknown: str = ""  # the rest as written, including the numbers in names (第20幼儿园)
 
 
 def merged(exact: list[Named], faulty: list[Named]) -> list[Named]:
-    """Join both lists; a span that a name fills exactly takes no faulty one, and a name that stands there exactly takes in no neighbour."""
+    """Join both lists; a span with an exact name takes no faulty one, and an exact name is not extended by its neighbours."""
     taken = {(piece.start, piece.end) for piece in exact}
     whole = {(piece.names[0][0], at) for piece in exact for at in (piece.start, piece.end)}
     return exact + [
@@ -49,7 +49,7 @@ def merged(exact: list[Named], faulty: list[Named]) -> list[Named]:
 
 
 def asked_of(key: str, covered: Cover, before: Cover | None, reading: Reading, catalog: Catalog) -> Asked:
-    """Put together what stands behind the divisions and, in texts of another order, before them."""
+    """Combine the text after the divisions and, in texts with a different order, before them."""
     numbers: dict[str, Number] = {}
     named = covered.named + (before.named if before else ())
     for number in covered.numbers + (before.numbers if before else ()):
@@ -58,7 +58,7 @@ def asked_of(key: str, covered: Cover, before: Cover | None, reading: Reading, c
         elif number.level in NUMBER_LEVELS:
             known = numbers.setdefault(number.level, number)
             if known.value != number.value and key[known.start : known.end].endswith("号楼") and "door" not in numbers:
-                # 16号楼湾25幢: two buildings are a door, whose 楼 begins the estate's name, and a building
+                # 16号楼湾25幢: of two buildings, the first is a door, whose 楼 begins the estate's name, and the second a building
                 numbers |= {"door": known._replace(end=known.end - 1, level="door"), "building": number}
     rest = [text for a, b in covered.rest if (text := NOISE.sub("", key[a:b]))]
     head_open = bool(covered.rest) and (not covered.named or covered.rest[0][0] < covered.named[0].start)
@@ -70,7 +70,7 @@ def asked_of(key: str, covered: Cover, before: Cover | None, reading: Reading, c
 
 
 def _place_bare(number: Number, numbers: dict[str, Number], named: tuple[Named, ...], catalog: Catalog) -> None:
-    """Give a number without a word behind it the level that its place in the address says (文三路12; 3-2-501; 3幢501)."""
+    """Give a number without a following word the level implied by its position in the address (文三路12; 3-2-501; 3幢501)."""
     before = [piece for piece in named if piece.end <= number.start]
     level = catalog.names[max(before, key=lambda p: p.end).names[0][0]].level if before else None
     parts = number.value.split("-")

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from numba import njit
 
 MOST_RISE = 4
-REACH = 16  # crossings that one block may run over
+REACH = 16  # maximum number of crossings that one block may span
 CORNER_M = 20.0
 STUB_M = 40.0
 DOOR_COST, PLACE_COST = 1.5, 0.1
@@ -30,11 +30,11 @@ def fitted(
     block_m: float,
     size: int,
 ) -> tuple[float, Any, Any]:
-    """Return the cost, and per place of `at` the hundred that begins there (−1: none does) and how many hundreds the block has.
+    """Return the cost, and for each place of `at` the hundred that begins there (−1: none) and how many hundreds the block has.
 
-    `at[0]` is the street's own start and the others are its crossings, rising; `end` is its other end. `main[k]` is how likely a crossing
-    begins a hundred; `told[told_of[k]:told_of[k + 1]]` are (rise, weight) that parallel streets tell of it; `level` is the hundred of
-    parallel streets there, NaN where there is none; doors are sorted by place. `block_m` is a block's usual length.
+    `at[0]` is the street's own start, followed by its crossings in ascending order; `end` is its other end. `main[k]` is how likely a
+    crossing begins a hundred; `told[told_of[k]:told_of[k + 1]]` are (rise, weight) suggested for it by parallel streets; `level` is the
+    hundred of parallel streets there, NaN if there is none; doors are sorted by place. `block_m` is a block's usual length.
     """
     count = len(at)
     best = np.full((count + 1, size), np.inf)
@@ -79,7 +79,7 @@ def fitted(
 
 @njit(cache=True)
 def _skipped(main: Any, told_of: Any, told: Any) -> Any:
-    """Return what it costs to begin no hundred at the crossings before each place, summed up from the street's start."""
+    """Return the cost of beginning no hundred at the crossings before each place, accumulated from the street's start."""
     skip = np.zeros(len(main) + 1)
     for k in range(len(main)):
         price = OWN_COST * main[k] if k else 0.0
@@ -91,7 +91,7 @@ def _skipped(main: Any, told_of: Any, told: Any) -> Any:
 
 @njit(cache=True)
 def _cheapest(best: Any, came: Any, rose: Any) -> tuple[float, Any, Any]:
-    """Follow the cheapest way to the street's end back to its start."""
+    """Trace the cheapest path from the street's end back to its start."""
     count = len(best) - 1
     state = int(best[count].argmin())
     cost = best[count, state]
@@ -122,7 +122,7 @@ def _length_price(length: float, rise: int, block_m: float, is_open: bool) -> fl
 def _door_price(
     number: float, place: float, start: float, end: float, hundred: int, rise: int, block_m: float, is_last: bool, is_first: bool
 ) -> float:
-    """A door of another block costs most, one in another part of its block little; a door at the corner may be of either block."""
+    """A door in the wrong block costs most, one in another part of its block little; a door at the corner may belong to either block."""
     low, high = 100.0 * hundred, 100.0 * (hundred + rise)
     off = low - number if number < low else number - high + 1 if number >= high else 0.0
     if place < start + CORNER_M or place > end - CORNER_M:

@@ -1,9 +1,9 @@
-"""The hundreds of a grid city: which number a block begins with, on every street, from known doors, crossings and parallel streets.
+"""The hundreds of a grid city: the number at which each block begins, on every street, from known doors, crossings and parallel streets.
 
-Where blocks are numbered in hundreds, a street begins with 1 and steps to the next hundred at its cross streets, but at alleys. A street's
-blocks are found together (`block_fit`): doors must stand in the hundred of their block, blocks have their usual length, a step is as likely
-as the cross street makes other streets step, above all the nearest parallel ones, and an alley begins with 1. Streets with doors are
-solved first and tell the others what they know.
+Where blocks are numbered in hundreds, a street begins with 1 and steps to the next hundred at its cross streets, except at alleys. The
+blocks of a street are fitted together (`block_fit`): doors must lie in the hundred of their block, blocks have their usual length, a step
+is as likely as the cross street makes other streets step, especially the nearest parallel ones, and an alley begins with 1. Streets with
+doors are solved first and provide evidence for the others.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Ints = npt.NDArray[np.int64]
 Doors = Mapping[str, tuple[Floats, Floats]]
 MEET_M = 15.0
 SAME_KNOT_M = 25.0
-NEAR_M = 900.0  # how far along a cross street a parallel street tells of a step
+NEAR_M = 900.0  # how far along a cross street a parallel street is evidence for a step
 ALLEY_M = 250.0
 MAIN_M = 500.0
-SURE_M = 100.0  # how near a door makes the number of a crossing sure
+SURE_M = 100.0  # how close a door must be to make the number of a crossing certain
 DOOR_M = 150.0
 MOST_HUNDRED = 90
 CROSSING, PARALLEL = np.cos(np.radians(35.0)), np.cos(np.radians(20.0))
@@ -40,7 +40,7 @@ SKIPPED, UNSURE = 0.5, 0.25
 class Blocks:
     """A street's crossings in order along its axis, and its doors: places (metres along), middle points, cross streets by number.
 
-    `hundreds` is what begins or, seen from the other side, ends at each crossing (−1: nothing does, it is an alley).
+    `hundreds` is the hundred that begins or, in the other direction, ends at each crossing (−1: an alley, where none does).
     """
 
     at: Floats
@@ -58,7 +58,7 @@ class Blocks:
 
     @property
     def levels(self) -> Ints:
-        """Return the hundred that stands at each crossing, inside of a block that of the block."""
+        """Return the hundred at each crossing; inside a block, that of the block."""
         found = np.maximum.accumulate(np.where(self.begins >= 0, self.begins, -1))[1:]
         return found[:: self.sense]
 
@@ -68,7 +68,7 @@ class Blocks:
 
 
 def number_blocks(streets: dict[str, NumberedStreet], doors: Doors) -> None:
-    """Give the streets of a grid city the numbers of their crossings; where blocks are not numbered in hundreds nothing is changed."""
+    """Give the streets of a grid city the numbers of their crossings; nothing is changed if blocks are not numbered in hundreds."""
     grid = _Grid(streets, doors)
     with_doors = [i for i, street in enumerate(grid.blocks) if len(np.unique(street.doors)) > 1 and len(street.at)]
     for rounds in range(3):
@@ -128,7 +128,7 @@ class _Grid:
         return bool(self._parallels(i))
 
     def solve(self, i: int, *, has_parallels: bool) -> None:
-        """Find the blocks of a street, in the sense of its axis that costs less."""
+        """Fit the blocks of a street, in the direction along its axis with the lower cost."""
         street = self.blocks[i]
         count = len(street.at)
         told, levels = self._expected(i) if has_parallels else ([[] for _ in range(count)], np.full(count, np.nan))
@@ -157,7 +157,7 @@ class _Grid:
                 street.sense, street.begins, street.rises = sense, begins, rises
 
     def learn_steps(self, solved: list[int]) -> None:
-        """Learn, from crossings between doors, at which share of them a street makes others step to the next hundred."""
+        """Learn, from crossings between doors, how often a street makes others step to the next hundred."""
         count, steps = 2.0 * np.ones(len(self.share)), 2.0 * self.share
         for i in solved:
             street = self.blocks[i]
@@ -168,7 +168,7 @@ class _Grid:
         self.share = steps / count
 
     def _parallels(self, i: int) -> dict[int, dict[int, tuple[float, int]]]:
-        """Return solved streets that run along, each with the crossings that both share: own crossing → (metres between, other's)."""
+        """Return solved parallel streets, each with the shared crossings: own crossing → (metres between, the other's crossing)."""
         found: dict[int, dict[int, tuple[float, int]]] = {}
         for o, k, metres, m in self._alongside(i):
             if self.blocks[o].sense:
@@ -176,7 +176,7 @@ class _Grid:
         return found
 
     def _alongside(self, i: int) -> list[tuple[int, int, float, int]]:
-        """Return (street, own crossing, metres between, its crossing) of the streets that run along, solved or not."""
+        """Return (street, own crossing, metres between, its crossing) of the parallel streets, solved or not."""
         known = self._along.get(i)
         if known is None:
             street = self.blocks[i]
@@ -194,7 +194,7 @@ class _Grid:
         return known
 
     def _expected(self, i: int) -> tuple[list[list[tuple[float, float]]], Floats]:
-        """Return per crossing the rises that parallel streets tell from the one before, with weights, and the hundred that they have."""
+        """Return for each crossing the rises suggested by parallel streets since the previous one, with weights, and their hundred."""
         count = len(self.blocks[i].at)
         rises: list[list[tuple[float, float, float]]] = [[] for _ in range(count)]
         levels: list[list[tuple[float, float]]] = [[] for _ in range(count)]
@@ -216,7 +216,7 @@ class _Grid:
         return told, level
 
     def is_gridded(self, solved: list[int]) -> bool:
-        """Tell whether the doors stand in hundreds by block: few against their block, and blocks of one street with different hundreds."""
+        """Return whether doors are numbered in hundreds by block: few contradict their block, and blocks of a street differ."""
         count = wrong = steps = 0
         for i in solved:
             street = self.blocks[i]
@@ -228,19 +228,19 @@ class _Grid:
 
 
 def _rises(told: list[list[tuple[float, float]]], k: int, sense: int) -> list[tuple[float, float]]:
-    """Return what is told of the rise at a crossing; against the axis it stands with the crossing before, and the other way round."""
+    """Return the suggested rise at a crossing; against the axis it is stored with the previous crossing, and vice versa."""
     if sense > 0:
         return told[k]
     return [(-value, weight) for value, weight in told[k + 1]] if k + 1 < len(told) else []
 
 
 def _mode(values: list[float]) -> float:
-    """Return the value that comes most often, of several the first."""
+    """Return the most frequent value, the first one in case of ties."""
     return max(values, key=lambda v: (values.count(v), -values.index(v)))
 
 
 def _crossings(street: NumberedStreet, met: list[tuple[float, int, Floats]]) -> Blocks:
-    """Join crossings that lie at one place."""
+    """Merge crossings at the same place."""
     along = (shapely.get_coordinates(street.line) - street.origin) @ street.axis
     groups: list[list[tuple[float, int, Floats]]] = []
     for one in sorted(met, key=lambda m: m[0]):
@@ -254,7 +254,7 @@ def _crossings(street: NumberedStreet, met: list[tuple[float, int, Floats]]) -> 
 
 
 def _stretches(street: Blocks) -> tuple[Floats, Floats]:
-    """Return places (along the axis times the sense) and numbers of the ends of the blocks, in order."""
+    """Return places (along the axis times the direction) and numbers of the ends of the blocks, in order."""
     start, end = street.ends[:: street.sense]
     order = np.arange(len(street.at))[:: street.sense]
     at = street.sense * np.concatenate([[start], street.at[order]])
@@ -273,7 +273,7 @@ def _stretches(street: Blocks) -> tuple[Floats, Floats]:
 
 
 def fitting(street: Blocks) -> npt.NDArray[np.bool_]:
-    """Tell of each door whether it stands in the hundred of its block; at the corner it may be that of either."""
+    """Return for each door whether it lies in the hundred of its block; at the corner it may be that of either block."""
     places, numbers = _stretches(street)
     at = street.sense * street.doors_at
     if len(places) < 2:

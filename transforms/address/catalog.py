@@ -1,4 +1,4 @@
-"""The names of all shards in one lexicon, with aliases: what a spelling can mean and on which rows it stands."""
+"""The names of all shards in one lexicon, with aliases: what a spelling can mean and on which rows it occurs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ENTITY = "entity"
 
 
 class Alias(NamedTuple):
-    """Another name of an entity (`entity_id`) or of an element (`element`, its `level` where two levels share a name); dates `[from,
+    """Another name of an entity (`entity_id`) or of an element (`element`, its `level` if two levels share a name); dates `[from,
     to)`."""
 
     alias: str
@@ -35,7 +35,7 @@ class Alias(NamedTuple):
     valid_to: date | None = None
 
     def holds_on(self, day: date) -> bool:
-        """Tell whether the name was, or is, in use on a day."""
+        """Return whether the name was, or is, in use on a day."""
         return (self.valid_from is None or self.valid_from <= day) and (self.valid_to is None or day < self.valid_to)
 
 
@@ -56,12 +56,12 @@ class _Part:
 
     keys: list[str]
     lexicon: Lexicon
-    names_of: list[tuple[tuple[int, float], ...]]  # cheapest first; dearer ones only within SPREAD of the cheapest
-    long: dict[str, list[tuple[int, float]]]  # too long for the scan: met only as the whole text
+    names_of: list[tuple[tuple[int, float], ...]]  # cheapest first; more expensive ones only within SPREAD of the cheapest
+    long: dict[str, list[tuple[int, float]]]  # too long for the scan: only found as the whole text
 
 
 class Catalog:
-    """Names of the shards, home divisions and aliases; aliases may be added while others read, since parts are replaced whole."""
+    """Names of the shards, home divisions and aliases. Aliases may be added while others read, because parts are replaced as a whole."""
 
     def __init__(self, shards: Sequence[Shard], divisions: DivisionTable, home: frozenset[int], aliases: Iterable[Alias] = ()) -> None:
         self.shards = tuple(shards)
@@ -128,7 +128,7 @@ class Catalog:
         return self._entities([entity_id]).get(entity_id)
 
     def _entities(self, wanted: Sequence[str]) -> dict[str, tuple[int, int]]:
-        """Return (shard, row) of those entities that the shards hold, by one pass over their columns."""
+        """Return (shard, row) of the entities in the shards, in one pass over their columns."""
         out: dict[str, tuple[int, int]] = {}
         ids = _strings(sorted(set(wanted)))
         for number, shard in enumerate(self.shards if len(ids) else ()):
@@ -138,7 +138,7 @@ class Catalog:
         return out
 
     def add(self, alias: Alias) -> bool:
-        """Add an alias for the next look-up; False where its target is not known."""
+        """Add an alias for the next look-up; False if its target is unknown."""
         targets = self._targets(alias, self._entities([alias.entity_id] if alias.entity_id is not None else []))
         if not targets:
             return False
@@ -169,7 +169,7 @@ class Catalog:
             self.alias_of[key, number] = (*self.alias_of.get((key, number), ()), alias)
 
     def at(self, day: date) -> Catalog:
-        """Return the catalogue with those aliases only that hold on a day."""
+        """Return the catalogue with only those aliases that are valid on a day."""
         gone = {pair for pair, aliases in list(self.alias_of.items()) if not any(alias.holds_on(day) for alias in aliases)}
         view = copy.copy(self)
         view._main = _without(self._main, gone)
@@ -177,7 +177,7 @@ class Catalog:
         return view
 
     def exact(self, key: str) -> list[Named]:
-        """Return the names that stand in a key as they are."""
+        """Return the names that occur in a key exactly."""
         codes = codes_of(key)
         found: list[Named] = []
         for part in (self._main, self._delta):
@@ -189,7 +189,7 @@ class Catalog:
         return found
 
     def faulty(self, key: str, begin: int = 0) -> list[Named]:
-        """Return the names that stand in a key from `begin` on with a tolerable fault."""
+        """Return the names that occur in a key from `begin` on with a tolerable fault."""
         codes = codes_of(key)
         found: list[Named] = []
         for part in (self._main, self._delta):
@@ -200,16 +200,16 @@ class Catalog:
 
 
 def _strings(texts: list[str]) -> pa.LargeStringArray:
-    """Return the texts as an array; `pyarrow.array` imports pandas, a quarter of a second of every start."""
+    """Return the texts as an array; `pyarrow.array` would import pandas, a quarter of a second at every start."""
     coded = [text.encode() for text in texts]
     offsets = np.cumsum([0, *(len(text) for text in coded)], dtype=np.int64)
     return pa.LargeStringArray.from_buffers(len(coded), pa.py_buffer(offsets), pa.py_buffer(b"".join(coded)))
 
 
 def _headed(key: str, heads: list[tuple[str, str]]) -> list[tuple[str, float]]:
-    """Return a place's name without the province or city at its head, or with its 省 or 市 where it is left out, and what they cost.
+    """Return a place's name without the leading province or city, or with an omitted 省 or 市 added, and the costs.
 
-    What is left must be a name by itself: 杭州市夏衍中学 is 夏衍中学, but 杭州市第二中学 is no 第二中学 of wherever.
+    The remainder must be a name by itself: 杭州市夏衍中学 is 夏衍中学, but 杭州市第二中学 is not just any 第二中学.
     """
     found = []
     for full, short in heads:
@@ -223,7 +223,7 @@ def _headed(key: str, heads: list[tuple[str, str]]) -> list[tuple[str, float]]:
 
 
 def _without(part: _Part, gone: set[tuple[str, int]]) -> _Part:
-    """Return a part in which these (spelling, name) mean nothing."""
+    """Return a part without these (spelling, name) pairs."""
     touched = {key for key, _ in gone}
     names_of = [
         tuple(pair for pair in names if (key, pair[0]) not in gone) if key in touched else names

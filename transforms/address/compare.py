@@ -14,7 +14,7 @@ from transforms.address.text import key_of
 
 
 class Relation(StrEnum):
-    """Same address; one holds the other; different addresses."""
+    """Same address; one contains the other; different addresses."""
 
     SAME = "same"
     PARTIAL = "partial"
@@ -23,7 +23,7 @@ class Relation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sameness:
-    """The decision, with what each level says (`same`, `missing` on one side, `differs`) and both matches."""
+    """The decision, with the result for each level (`same`, `missing` on one side, `differs`) and both matches."""
 
     relation: Relation
     reasons: tuple[Reason, ...]
@@ -32,7 +32,7 @@ class Sameness:
 
 
 def compare(matcher: Matcher, first: str, second: str) -> Sameness:
-    """Compare two texts; an element that contradicts decides for different, one that only one side has for partial."""
+    """Compare two texts; a contradicting element makes them different, an element on one side only makes them partial."""
     one, two = (answer(matcher, text, matcher.find(key_of(text))) for text in (first, second))
     if one.entity_id is not None and one.entity_id == two.entity_id:
         return Sameness(Relation.SAME, (Reason(one.precision or "", "same", first, two.standard, 1.0),), one, two)
@@ -55,7 +55,7 @@ def compare(matcher: Matcher, first: str, second: str) -> Sameness:
 
 
 def _elements(matcher: Matcher, match: Match, text: str) -> dict[str, str]:
-    """Return the comparable form of each level: of the row that was found, else of the parsed text."""
+    """Return the comparable form of each level, from the matched row or else from the parsed text."""
     if match.status is Status.MATCHED:
         depth = LEVELS.index(match.precision) if match.precision in LEVELS else len(LEVELS)
         found = {r.level: r.found for r in match.reasons if r.found and r.level in LEVELS and LEVELS.index(r.level) <= depth}

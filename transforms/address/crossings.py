@@ -23,7 +23,7 @@ _ENGLISH = re.compile(r"^(?P<a>.+?)\s+(?:and|&|at|@|/)\s+(?P<b>.+)$", re.IGNOREC
 
 @dataclass(frozen=True, slots=True)
 class CrossingText:
-    """Two roads in a text, `first` and `second` as they stand there; `start` and `end` are the offsets of the whole."""
+    """Two roads in a text, `first` and `second` as written; `start` and `end` are the offsets of the whole expression."""
 
     first: str
     second: str
@@ -32,16 +32,16 @@ class CrossingText:
 
 
 def crossing_readings(text: str) -> list[CrossingText]:
-    """Return the ways to read a Chinese text as the crossing of two roads, most likely first; none where it names none.
+    """Return the possible readings of a Chinese text as the crossing of two roads, most likely first; None if it names none.
 
-    Divisions before the first road stay with it: 西湖区解放路与中山路交叉口 gives 西湖区解放路 and 中山路. A joining character may
-    be part of a name (和平路, 兴亭弄和湖中路路口), so that each place where a road can end is a reading; who knows the roads decides.
+    Divisions before the first road belong to it: 西湖区解放路与中山路交叉口 gives 西湖区解放路 and 中山路. A joining character may
+    be part of a name (和平路, 兴亭弄和湖中路路口), so each place where a road can end is a reading; the caller knows the roads and decides.
     """
     tail = _TAIL.search(text)
     if not tail and not _MARKS.search(text):
         return []
     stop = tail.start() if tail else len(text.rstrip())
-    # 中山路口 takes 路 from the name: with the road's own class word before 口 the tail is 口 alone.
+    # 中山路口 takes 路 from the name: if the road's own type precedes 口, only 口 is the tail.
     if tail and tail[0].strip().startswith("路口") and not re.search(f"(?:{_CLASS})$", text[:stop]):
         stop += len(tail[0]) - len(tail[0].lstrip()) + 1
     begin = max((m.end() for m in _MARK_BREAK.finditer(text, 0, stop)), default=0)
@@ -53,7 +53,7 @@ def crossing_readings(text: str) -> list[CrossingText]:
         for end in (m.end() for m in re.finditer(_CLASS, text[:stop])):
             if begin < end < stop and _is_road(text[begin:end]) and _is_road(text[end:stop]) and not _JOIN.match(text[end]):
                 readings.append(CrossingText(text[begin:end], text[end:stop], begin, len(text)))
-        # A road whose name begins with a joining character stands right behind the first.
+        # A road whose name begins with a joining character follows the first directly.
         readings += [
             CrossingText(r.first, text[begin + len(r.first) : stop], begin, len(text))
             for r in readings
@@ -73,7 +73,7 @@ def find_crossing(text: str) -> CrossingText | None:
 
 
 def find_crossing_latin(text: str) -> CrossingText | None:
-    """Return the crossing that an English text names: `A St and B St`, `A & B`, `A at B`, `A / B`."""
+    """Return the crossing named by an English text: `A St and B St`, `A & B`, `A at B`, `A / B`."""
     found = _ENGLISH.match(text.strip())
     if not found or re.match(r"\d+\s+\w", found["a"]):
         return None
@@ -83,8 +83,9 @@ def find_crossing_latin(text: str) -> CrossingText | None:
 def crossing_points(first: Any, second: Any, *, snap_m: float = 25.0, merge_m: float = 80.0) -> npt.NDArray[np.float64]:
     """Return where two roads cross, shape (n, 2): lon, lat in degrees; empty where they don't.
 
-    `first` and `second` are lines in degrees (shapely). Roads that miss each other by up to `snap_m` are taken to meet; meeting points
-    within `merge_m` of one another (dual carriageways, roundabouts) are one crossing in their middle. Distances on a local plane (GRS 80).
+    `first` and `second` are lines in degrees (shapely). Roads up to `snap_m` apart are treated as meeting; meeting points
+    within `merge_m` of one another (dual carriageways, roundabouts) are merged into one crossing in the middle. Distances on a local plane
+    (GRS 80).
     """
     scale = metres_per_degree(float(shapely.bounds(first)[1] + shapely.bounds(first)[3]) / 2)
     a, b = (shapely.transform(line, lambda xy: xy * scale) for line in (first, second))

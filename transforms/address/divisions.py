@@ -1,7 +1,7 @@
-"""Reads the administrative divisions (行政区划) at the head of an address: short names, missing levels, former names, contradictions.
+"""Reads the administrative divisions (行政区划) at the start of an address: short names, missing levels, former names, contradictions.
 
-Names are tried longest first; a hit must lie below what was read before, so that 鼓楼区 alone stays open between its cities and
-福州市鼓楼区 does not. A short name (西湖 for 西湖区) counts only where it is not the beginning of a road or place (西湖路, 西湖公园).
+Names are tried longest first; a hit must lie below the previous one, so that 鼓楼区 alone stays ambiguous between its cities but
+福州市鼓楼区 does not. A short name (西湖 for 西湖区) counts only if it is not the beginning of a road or place (西湖路, 西湖公园).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _NO_SHORT_CITY_BEFORE = re.compile(f"[东西南北中]?[一二三四0-9]?{_ROADS
 
 @dataclass(frozen=True)
 class FormerName:
-    """A name that a division bore until `valid_to`; `successors` are 12-digit codes, the one that took most first."""
+    """A name that a division had until `valid_to`; `successors` are 12-digit codes, the one that took over most first."""
 
     name: str
     level: int
@@ -45,7 +45,7 @@ class FormerName:
     valid_to: date
 
     def holds_on(self, day: date) -> bool:
-        """Tell whether the division bore the name on a day."""
+        """Return whether the division had the name on a day."""
         return (self.valid_from is None or self.valid_from <= day) and day < self.valid_to
 
 
@@ -59,7 +59,7 @@ class Hit(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What the head of an address says: rows still possible, hits in order, where the rest begins, and the contradiction if any."""
+    """The result of reading the start of an address: rows still possible, hits in order, where the rest begins, and any contradiction."""
 
     candidates: tuple[int, ...]
     hits: tuple[Hit, ...]
@@ -70,7 +70,7 @@ class Reading(NamedTuple):
 class DivisionTable:
     """Divisions by 12-digit code, with parents and all their names.
 
-    Rows come as (code, level, name), provinces to townships (communities are names of the gazetteer). A code met twice keeps its first row.
+    Rows are (code, level, name), from provinces to townships (communities are names of the gazetteer). The first row of a code is kept.
     """
 
     def __init__(self, rows: Iterable[tuple[str, int, str]], former: Sequence[FormerName] = ()) -> None:
@@ -98,7 +98,7 @@ class DivisionTable:
         self._index(former)
 
     def at(self, day: date) -> DivisionTable:
-        """Return the table with those former names only that were borne on a day."""
+        """Return the table with only those former names that were valid on a day."""
         gone: dict[str, set[int]] = {}
         for entry in sorted(self._former, key=lambda entry: entry.holds_on(day)):
             rows = {self.by_code[code] for code in entry.successors if code in self.by_code}
@@ -149,7 +149,7 @@ class DivisionTable:
         return "".join(name for k, name in enumerate(parts) if k == 0 or name != parts[k - 1])
 
     def read(self, key: str, start: int = 0) -> Reading:
-        """Read the divisions from `start` of a key as far as they go without a gap."""
+        """Read the divisions from `start` of a key until the first gap."""
         at, hits, candidates = start, [], ()  # type: tuple[int, list[Hit], tuple[int, ...]]
         conflict: Hit | None = None
         size = len(key)
@@ -169,7 +169,7 @@ class DivisionTable:
         return Reading(candidates, tuple(hits), at, conflict)
 
     def find(self, key: str, *, reach: int = 12) -> Reading:
-        """Read the divisions at the head, or after a few characters of noise before them."""
+        """Read the divisions at the start, or after a few characters of noise."""
         reading = self.read(key)
         if reading.candidates or reading.conflict:
             return reading
@@ -193,11 +193,11 @@ class DivisionTable:
                 return self._narrow(usable), end, min(kind for _, kind in usable), None
             below = [(i, kind) for i, kind in usable if not self.above[i].isdisjoint(candidates)]
             if conflict is not None and all(kind == SHORT for _, kind in below):
-                below = []  # 浙江省临海新城: the whole name contradicts, its beginning is no short name of 临海市
+                below = []  # 浙江省临海新城: the full name contradicts, and its beginning is not the short name of 临海市
             if below:
                 fresh = [(i, kind) for i, kind in below if i not in candidates]
                 if not fresh and len(candidates) > 1:
-                    fresh = below  # 玉树玉树市: the second name says which of the two nested namesakes is meant
+                    fresh = below  # 玉树玉树市: the second name decides which of the two nested namesakes is meant
                 return (self._narrow(fresh) if fresh else candidates), end, below[0][1], None
             if any(key[at : at + length] == self.keys[k] for c in candidates for k in self.lines[c]):
                 return candidates, end, FULL, None
@@ -222,7 +222,7 @@ class DivisionTable:
         return False
 
     def _narrow(self, rows: list[tuple[int, int]]) -> tuple[int, ...]:
-        """Keep the strongest kind; among short names of nested divisions (吉林) both stay open."""
+        """Keep the strongest kind; among short names of nested divisions (吉林) both remain possible."""
         best = min(kind for _, kind in rows)
         return tuple(dict.fromkeys(i for i, kind in rows if kind == best))
 
@@ -249,13 +249,13 @@ class DivisionTable:
             names: dict[str, int] = {}
             for row in rows:
                 if len(self.keys[row]) > 1:
-                    names[self.keys[row]] = -1 if self.keys[row] in names else row  # a township name twice in one city says nothing
+                    names[self.keys[row]] = -1 if self.keys[row] in names else row  # ambiguous if met twice in a city
             names = {name: row for name, row in names.items() if row >= 0}
             self._towns[i] = names, _lengths(names)
         return self._towns[i]
 
     def settle(self, reading: Reading, home: frozenset[int] = frozenset()) -> int | None:
-        """Return the one division that a reading means, None where it is open; `home` are rows preferred where several are possible."""
+        """Return the one division of a reading, None if it is ambiguous; rows in `home` are preferred if several are possible."""
         rows = reading.candidates
         if len(rows) > 1:
             near = [i for i in rows if i in home]
@@ -267,7 +267,7 @@ class DivisionTable:
 
 
 def short_names(key: str, level: int) -> list[str]:
-    """Return what a division is called for short: without its kind and its peoples (恩施土家族苗族自治州 → 恩施州, 恩施)."""
+    """Return the short name of a division: without its type and ethnic groups (恩施土家族苗族自治州 → 恩施州, 恩施)."""
     found = _AUTONOMOUS.match(key)
     if found:
         stem = found["stem"]

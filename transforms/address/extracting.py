@@ -1,6 +1,6 @@
-"""Finds toponyms and addresses in running text (地名抽取): runs of divisions, names and numbers that touch.
+"""Finds toponyms and addresses in running text (地名抽取): runs of adjacent divisions, names and numbers.
 
-Numbers that are listed behind one name are places of their own: 建设西路28、30号 is 建设西路28号 and 建设西路30号.
+Numbers listed after one name are separate places: 建设西路28、30号 is 建设西路28号 and 建设西路30号.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from transforms.address.model import Match
 from transforms.address.numbers import NUMBER_LEVELS, Number, numbers_in
 from transforms.address.text import clean, key_with_offsets
 
-_PIECE = 200  # characters read at once; a cut falls on punctuation where there is any
+_PIECE = 200  # number of characters read at once; the text is cut at punctuation if possible
 _SENTENCE = re.compile("[^。！？!?；;\n\r]+")
-_NUMBERED = frozenset("路街道巷弄里村区园苑庄城寓")  # what names end with whose numbers follow without more ado
-_AT_DOOR = re.compile("附近|旁|对面|对过|门[口前]")  # what makes a number without 号 a door: 秋江北路28附近
+_NUMBERED = frozenset("路街道巷弄里村区园苑庄城寓")  # endings of names that may be followed directly by a number
+_AT_DOOR = re.compile("附近|旁|对面|对过|门[口前]")  # words that make a number without 号 a door: 秋江北路28附近
 _NUMBER = "(?:[0-9]{1,5}(?:[-之][0-9]{1,4})?[A-Z]?|[一二三四五六七八九十百零〇]{1,5})"
 _UNIT = "号楼|号(?!线|大街|路|公路|桥|码头|地块|公园|[楼幢栋])|幢|栋|座|单元|室"
 _ITEM = re.compile(f" *(?P<number>{_NUMBER})(?P<unit>{_UNIT})?")
@@ -30,7 +30,7 @@ _ROAD = re.compile("[\u4e00-\u9fff]{1,6}?(?:大道|大街|公路|路|街(?!道)|
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """A toponym or address at `text[start:end]` and what it matches; `match.query` has what a listed number leaves to those before it."""
+    """A toponym or address at `text[start:end]` and its match; `match.query` adds what a listed number shares with the ones before."""
 
     text: str
     start: int
@@ -39,7 +39,7 @@ class Extract:
 
 
 def extracts(matcher: Matcher, text: str) -> list[tuple[int, int, str]]:
-    """Return the spans of toponyms and addresses in a text of any length, in order and without overlap, and what each asks."""
+    """Return the spans of toponyms and addresses in a text of any length, in order and without overlap, each with its query."""
     out: list[tuple[int, int, str]] = []
     plain = "".join(a if a in "、，,/" else b for a, b in zip(text, clean(text), strict=True))
     for sentence in _SENTENCE.finditer(text):
@@ -55,7 +55,7 @@ def extracts(matcher: Matcher, text: str) -> list[tuple[int, int, str]]:
 
 
 def _listed(text: str, plain: str, start: int, end: int) -> list[tuple[int, int, str]]:
-    """Return the places that a run names: itself or, where numbers are listed at its end or behind it, one for each of them."""
+    """Return the places named by a run: itself or, if numbers are listed at or after its end, one for each of them."""
     last = _LAST.search(plain[start:end])
     begin = start + last.start() if last and last.start() else end
     items: list[re.Match[str]] = []
@@ -94,9 +94,9 @@ def _runs(matcher: Matcher, key: str, parted: frozenset[int]) -> list[tuple[int,
 
 
 def _run(matcher: Matcher, key: str, start: int, longest: dict[int, Named], numbers: dict[int, Number], parted: frozenset[int]) -> int:
-    """Return the end of the run that begins here, `start` where none does or where it names nothing by itself.
+    """Return the end of the run that begins here; `start` if none does, or if it does not name anything by itself.
 
-    What stands behind a 、 (at `parted`) begins another run unless it is a number of a finer level: 8号、3幢.
+    Text after a 、 (at `parted`) begins another run unless it is a number of a finer level: 8号、3幢.
     """
     at, strong, depth = start, False, -1
     piece = longest.get(start)

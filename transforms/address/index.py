@@ -1,8 +1,8 @@
-"""The index of a gazetteer: one shard per district, whose arrays can be memory-mapped, and one lexicon over the names of all shards.
+"""The index of a gazetteer: one memory-mappable shard per district, and one lexicon over the names of all shards.
 
 A shard holds its rows sorted by road, place and numbers, the names of its roads, places, communities and townships, and for each name the
-rows that bear it. Names are small and numbers are many, so that a query resolves names through the lexicon and then compares typed
-numbers on the rows of the names it found.
+rows that have it. There are few names and many numbers, so a query resolves names through the lexicon and then compares typed
+numbers on the rows of the matching names.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from transforms.address.text import key_of
 
 NAME_LEVELS = ("township", "community", "road", "place")
 DIVISION_LEVELS = ("province", "city", "district")
-UNPLACED = "000000"  # district of rows whose division code is not known
+UNPLACED = "000000"  # district of rows whose division code is unknown
 
 _COLUMNS = {
     "standard": ("address_text", "standard", "address"),
@@ -73,22 +73,22 @@ class Shard:
 
     @cached_property
     def columns(self) -> dict[str, Any]:
-        """Return the rows' columns by name, each one array: access by table and chunk costs more than the look-up itself."""
+        """Return the rows' columns by name, each as one array: access by table and chunk costs more than the look-up itself."""
         return {name: self.rows[name].chunk(0) if len(self) else pa.array([], pa.large_string()) for name in self.rows.column_names}
 
     def prepare(self) -> None:
-        """Make what the first query would make."""
+        """Build what the first query would build."""
         _ = self.columns, self._coded
 
     @cached_property
     def _coded(self) -> tuple[list[list[str | None]], NDArray[np.int32]]:
-        """Return the distinct values of each of LEVELS and their numbers, shape (rows, columns): a query reads whole rows."""
+        """Return the distinct values of each of LEVELS and their numbers, shape (rows, columns), because queries read whole rows."""
         values: list[list[str | None]] = []
         codes = np.zeros((len(self), len(LEVELS)), dtype=np.int32)
         for i, name in enumerate(LEVELS):
             coded = self.columns[name].dictionary_encode(null_encoding="encode")
             values.append(coded.dictionary.to_pylist())
-            if len(self):  # pyarrow's own way to numpy imports pandas, a quarter of a second of every start
+            if len(self):  # pyarrow's own conversion to numpy imports pandas, a quarter of a second at every start
                 codes[:, i] = np.frombuffer(coded.indices.buffers()[1], np.int32, len(self), 4 * coded.indices.offset)
         return values, codes
 
@@ -98,13 +98,13 @@ class Shard:
         return {name: known[code] for name, known, code in zip(LEVELS, values, codes[row].tolist(), strict=True)}
 
     def cell(self, name: str, row: int) -> Any:
-        """Return one value, None where it is null or the column is not there."""
+        """Return one value, None if it is null or the column is missing."""
         column = self.columns.get(name)
         return None if column is None else column[row].as_py()
 
 
 def standard_columns(table: pa.Table) -> pa.Table:
-    """Return a gazetteer table under this module's column names; what is missing is null. SY-A004 names what must be there."""
+    """Return a gazetteer table with this module's column names; missing columns are null. SY-A004 names required ones."""
     known = {name.casefold(): name for name in table.column_names}
     found = {to: next((known[c] for c in options if c in known), None) for to, options in _COLUMNS.items()}
     if found["standard"] is None and not any(found[level] for level in ("road", "place", "community", "township", "district")):
@@ -123,7 +123,7 @@ def standard_columns(table: pa.Table) -> pa.Table:
 
 
 def shards_of(table: pa.Table) -> Iterator[Shard]:
-    """Cut a table of `standard_columns` (division codes filled) into shards, by code."""
+    """Split a table of `standard_columns` (division codes filled) into shards, by code."""
     district = pc.fill_null(pc.utf8_slice_codeunits(table["division_code"], 0, 6), UNPLACED)
     coded = pc.dictionary_encode(district).combine_chunks()
     codes = np.asarray(coded.indices)
@@ -162,7 +162,7 @@ def shard_of(code: str, table: pa.Table) -> Shard:
 
 
 def _name_ids(column: pa.ChunkedArray, base: int) -> tuple[NDArray[np.int32], list[tuple[str, str]]]:
-    """Return the number of each row's name from `base` on, and (key, name) of the numbers; spellings with one key are one name."""
+    """Return the number of each row's name from `base` on, and (key, name) of the numbers; spellings with the same key are one name."""
     coded = pc.dictionary_encode(column).combine_chunks()
     numbers: dict[str, int] = {}
     names: list[tuple[str, str]] = []
@@ -191,7 +191,7 @@ def _numbers(table: pa.Table) -> dict[str, NDArray[np.int64]]:
 
 
 def spellings(level: str, name: str, key: str) -> list[tuple[str, float]]:
-    """Return the ways to write a name (as keys) with what each costs: itself, its synonyms, without its kind or its branch."""
+    """Return the possible spellings of a name (as keys) with their costs: itself, its synonyms, without its type or its branch."""
     out: dict[str, float] = {key: 0.0}
     for pattern, others in _SYNONYMS:
         if pattern.search(key):

@@ -1,8 +1,8 @@
 """Location instances (ISO 19112) from the tables of a lake: divisions, roads, doors, buildings, estates, places, firms as gazetteer rows.
 
-Each row has an identifier, the elements of its address from the province down, a division code, a point and, for what has an extent, its
-geometry (ISO WKB, EPSG:4490). Names of divisions come from the lake's own division table, else from the national one. A place stands at the
-standard address of the same text; where the register has none, road and number of its text make a door of their own.
+Each row has an identifier, the elements of its address from the province down, a division code, a point and, if it has an extent, its
+geometry (ISO WKB, EPSG:4490). Division names come from the lake's own division table, otherwise from the national one. A place is assigned
+to the standard address with the same text; if the register has none, the road and number in its text become a new door.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ _DIGITS = (2, 4, 6, 9, 12)
 _ESTATE_BUILDING = r"^(?P<place>.*?[^\d\-—A-Za-z第])?(?P<number>(?:第)?[\dA-Za-z一二三四五六七八九十\-]+(?:幢|栋|座|号楼|#楼?|楼))$"
 _DOOR = re.compile(r"^(?P<road>[\u4e00-\u9fff]{1,10}(?:大道|大街|公路|路|街|巷|弄))(?P<door>\d{1,5}(?:-\d{1,4})?)号?$")
 _LATIN_DOOR = re.compile(r"^(?P<door>\d{1,6})[A-Za-z]?\s+(?P<road>[A-Za-z0-9][A-Za-z0-9 .']*[A-Za-z])\s*(?:[,#].*)?$")
-_NEAR_DEG = 0.0004  # some 40 m: segments of one name that come so near are one road
+_NEAR_DEG = 0.0004  # about 40 m: segments of the same name this close are one road
 _PAD_DEG = 0.00008
 
 
 def location_instances(tables: Mapping[str, pa.Table], names: Mapping[str, str], former: Iterable[str] = ()) -> pa.Table:
     """Return the gazetteer of a city: columns of `COLUMNS`, one row per thing.
 
-    `tables` are current rows by table name with the columns of `TABLES` as far as they are there; `names` give the name of a division by
-    its 12-digit code, `former` the names of divisions that are gone but still written.
+    `tables` are current rows by table name with those columns of `TABLES` that exist; `names` give the name of a division by
+    its 12-digit code, `former` the names of abolished divisions that are still in use.
     """
     frames = {name: _frame(table, TABLES[name]) for name, table in tables.items()}
     parts = []
@@ -84,7 +84,7 @@ def location_instances(tables: Mapping[str, pa.Table], names: Mapping[str, str],
 
 
 def division_names(tables: Mapping[str, pa.Table], national: pa.Table | None) -> dict[str, str]:
-    """Return the names of divisions by code: national ones, over them the lake's own."""
+    """Return the names of divisions by code: national ones, overridden by the lake's own."""
     found: dict[str, str] = {}
     for table in (national, tables.get(DIVISION)):
         if table is not None:
@@ -93,7 +93,7 @@ def division_names(tables: Mapping[str, pa.Table], national: pa.Table | None) ->
 
 
 def derived_aliases(tables: Mapping[str, pa.Table]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return what the tables themselves tell of other names: (of entities, of elements), as `AddressEngine.build` takes them."""
+    """Return the aliases contained in the tables themselves: (of entities, of elements), as `AddressEngine.build` takes them."""
     entities, elements = [], []
     for row in _listed(tables.get(PLACE), ("entity_id", "name", "name_en")):
         if row["name_en"] and row["name"] and row["name_en"] != row["name"]:
@@ -118,7 +118,7 @@ def _listed(table: pa.Table | None, columns: tuple[str, ...]) -> list[dict[str, 
 
 
 def _frame(table: pa.Table, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Return the rows with all columns, those that the table lacks empty, and geometry as shapely."""
+    """Return the rows with all columns, missing ones empty, and geometry as shapely."""
     missing = {name: pa.nulls(table.num_rows) for name in columns if name not in table.column_names}
     for name, values in missing.items():
         table = table.append_column(name, values)
@@ -160,7 +160,7 @@ def _divisions(division: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame
 
 
 def _roads(segments: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
-    """One row per road: segments of one name that hang together; where they lie in several districts the division is the city."""
+    """One row per road: connected segments of the same name; if they lie in several districts, the division is the city."""
     named = segments[segments["name"].notna() & ~shapely.is_missing(segments["geom"].to_numpy(dtype=object))]
     rows = []
     for name, part in named.groupby("name", sort=True):
@@ -185,7 +185,7 @@ def _roads(segments: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
 
 
 def _connected(shapes: Any) -> list[list[int]]:
-    """Return the groups of lines that come near each other, each as positions."""
+    """Return the groups of lines that are close to each other, each as positions."""
     if len(shapes) == 1:
         return [[0]]
     from scipy.sparse import coo_array
@@ -198,7 +198,7 @@ def _connected(shapes: Any) -> list[list[int]]:
 
 
 def _common(codes: list[str]) -> str | None:
-    """Return the district that all codes share, else the city, else None."""
+    """Return the district shared by all codes, else the city, else None."""
     for digits in (6, 4):
         if len({code[:digits] for code in codes}) == 1:
             return codes[0][:digits].ljust(12, "0")
@@ -206,7 +206,7 @@ def _common(codes: list[str]) -> str | None:
 
 
 def _addresses(address: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
-    """Doors and buildings of the address register; an estate's name before a building's number becomes an element of its own."""
+    """Doors and buildings of the address register; an estate's name before a building's number becomes a separate element."""
     rows = address.copy()
     chain = _chain(rows["division_code"].astype("object"), names)
     for column in HEAD:
@@ -221,7 +221,7 @@ def _addresses(address: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
 
 
 def _estates(address: pd.DataFrame, buildings: pd.DataFrame | None) -> pd.DataFrame:
-    """One row per estate that the register's buildings name: a polygon around their outlines, or around their points."""
+    """One row per estate named by the register's buildings: a polygon around their outlines, or around their points."""
     inside = address[address["place_name"].notna() & address["road_name"].notna()]
     outlines = None
     if buildings is not None and len(buildings):
@@ -244,7 +244,7 @@ def _estates(address: pd.DataFrame, buildings: pd.DataFrame | None) -> pd.DataFr
 
 
 def _named_buildings(buildings: pd.DataFrame, names: Mapping[str, str], address: pd.DataFrame | None) -> pd.DataFrame:
-    """Buildings with a name of their own; one that the register has as a building of an estate already is left to the register."""
+    """Buildings that have a name; those that the register already has as a building of an estate are skipped."""
     rows = buildings[buildings["name"].notna()].reset_index(drop=True)
     if address is not None:
         known = set((address["place_name"].fillna("") + address["building_number"].fillna("")).to_numpy())
@@ -255,8 +255,8 @@ def _named_buildings(buildings: pd.DataFrame, names: Mapping[str, str], address:
 
 
 def _places(places: pd.DataFrame, names: Mapping[str, str], address: pd.DataFrame | None, divisions: frozenset[str]) -> pd.DataFrame:
-    """Places and firms with a coordinate: at the door that their address tells, else by name in their division; column `is_own` where the
-    register does not have that address."""
+    """Places and firms with a coordinate: at the door given by their address, else by name in their division; `is_own` marks rows whose
+    address is not in the register."""
     shapes = places["geom"].to_numpy(dtype=object)
     known = places["name"].notna() | places["address_text"].notna()
     rows = places[known.to_numpy() & ~shapely.is_missing(shapes)].reset_index(drop=True)
@@ -278,7 +278,7 @@ def _places(places: pd.DataFrame, names: Mapping[str, str], address: pd.DataFram
 
 
 def _doors(places: pd.DataFrame, address: pd.DataFrame | None) -> pd.DataFrame:
-    """One door per road and number that places tell and the register does not have, at the middle one of its places."""
+    """One door for each road and number in the texts of places that the register does not have, located at the median of its places."""
     told = places[places["is_own"]]
     if address is not None:
         known = set(zip(address["road_name"], address["door_number"], strict=True))
@@ -295,7 +295,7 @@ def _doors(places: pd.DataFrame, address: pd.DataFrame | None) -> pd.DataFrame:
 
 
 def _road_and_door(text: str, divisions: frozenset[str]) -> tuple[str | None, str | None]:
-    """Return road and number of an address that ends with them, (None, None) of any other; names of divisions before the road go."""
+    """Return road and number of an address that ends with them, (None, None) for any other; division names before the road are dropped."""
     latin = _LATIN_DOOR.match(text)
     if latin:
         return latin["road"].strip(), latin["door"]

@@ -1,4 +1,4 @@
-"""A door between two known doors: numbers of one parity stand on one side of a road, and in between it is placed by its number."""
+"""A door between two known doors: numbers of one parity lie on one side of a road, and a missing door is placed by its number."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import shapely
 from transforms.address.crossings import metres_per_degree
 
 MAX_GAP_M = 400.0
-MAX_STEPS = 40  # numbers of one side between the two known doors
+MAX_STEPS = 40  # maximum steps of one side between the two known doors
 MAX_SETBACK_M = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Interpolated:
-    """The place of a door by its neighbours `low` and `high` of the same side, which stand `gap_m` apart; lon, lat in degrees."""
+    """The location of a door derived from its neighbours `low` and `high` on the same side, `gap_m` apart; lon, lat in degrees."""
 
     lon: float
     lat: float
@@ -36,10 +36,10 @@ def interpolate_door(
     *,
     is_by_side: bool = True,
 ) -> Interpolated | None:
-    """Return where a door of this number stands on a road whose doors have these numbers and places; None where nobody could tell.
+    """Return where a door of this number lies on a road whose doors have these numbers and places; None if that can't be determined.
 
-    `line` is the road in degrees: the door then goes along it, as far off as its neighbours are. `is_by_side` takes doors of one parity
-    only. None is returned beyond the known numbers, and where the neighbours stand over MAX_GAP_M or MAX_STEPS apart.
+    `line` is the road in degrees; the door then follows it, at the same offset as its neighbours. `is_by_side` uses doors of one parity
+    only. Returns None beyond the known numbers, and if the neighbours are more than MAX_GAP_M or MAX_STEPS apart.
     """
     same = (numbers - number) % (2 if is_by_side else 1) == 0
     below, above = np.flatnonzero(same & (numbers < number)), np.flatnonzero(same & (numbers > number))
@@ -60,7 +60,7 @@ def interpolate_door(
 
 
 def _along(line: Any, a: Any, b: Any, share: float, straight: Any) -> Any:
-    """Return the place along the line; the straight one where the neighbours are no doors of one part of it."""
+    """Return the place along the line, or on the straight connection if the neighbours do not lie along one part of it."""
     parts = shapely.get_parts(line)
     ends = shapely.points([a, b])
     part = parts[np.argmin(shapely.distance(parts, ends[0]) + shapely.distance(parts, ends[1]))]
@@ -81,7 +81,7 @@ def _along(line: Any, a: Any, b: Any, share: float, straight: Any) -> Any:
 
 
 def _signed(part: Any, at: float, foot: Any, spot: Any) -> float:
-    """Return how far a place stands off the line, positive on its left."""
+    """Return the distance of a place from the line, positive on its left."""
     near = shapely.get_coordinates(shapely.line_interpolate_point(part, [max(at - 1, 0), min(at + 1, shapely.length(part))]))
     heading, off = near[1] - near[0], spot - foot
     return float(np.sign(heading[0] * off[1] - heading[1] * off[0]) * np.hypot(*off))

@@ -1,4 +1,4 @@
-"""Geocoding of Latin-script addresses: doors, doors between doors, crossings, streets, blocks; one interface with the Chinese engine."""
+"""Geocoding of Latin-script addresses: doors, doors between doors, crossings, streets, blocks; same interface as the Chinese engine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from transforms.address.model import Match, Status
 
 NO_ADDRESS, NO_STREET, NO_NUMBER, NO_CROSSING, TIED = "SY-A012", "SY-A053", "SY-A054", "SY-A052", "SY-A016"
 _ALIKE = 86.0
-KERB_M, HOUSE_M = 20.0, 30.0  # from the middle of a street to its houses, and how far from there one is looked for
+KERB_M, HOUSE_M = 20.0, 30.0  # distance from the middle of a street to its houses, and how far from there a house is searched for
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class _Door:
 
 @dataclass(frozen=True)
 class LatinIndex:
-    """Streets by their keys, with lines in degrees, doors and the numbering along them; `scale` is metres per degree at the middle."""
+    """Streets by key, with lines in degrees, doors and the numbering along them; `scale` is metres per degree at the middle."""
 
     lines: dict[str, Any]
     names: dict[str, str]
@@ -47,9 +47,9 @@ class LatinIndex:
     def build(cls, table: pa.Table, localities: tuple[str, ...] = ()) -> LatinIndex:
         """Build from rows of kind door (entity_id, road_name, door_number, lon, lat), road (road_name, geom as WKB lines), EPSG:4490.
 
-        Rows of kind building (geom as WKB polygons), where there are any, take an interpolated number to the house on its side of the
+        With rows of kind building (geom as WKB polygons), an interpolated number is moved to the house on its side of the
         street.
-        `localities` are the names that may stand behind the street (SAN FRANCISCO, CA).
+        `localities` are names that may follow the street (SAN FRANCISCO, CA).
         """
         frame = table.to_pandas()
         roads = frame[frame["kind"] == "road"]
@@ -87,10 +87,10 @@ class LatinIndex:
         return cls(lines, names, parts, doors, numbering, scale, localities, side, houses)
 
     def match(self, text: str, *, block: str | None = None) -> Match:
-        """Find the place of an address, a crossing or a street; bad input is an answer with a code.
+        """Find the place of an address, a crossing or a street; bad input gives an answer with a code.
 
-        `block` tells the stretch of the street in the words of `parse_block`; it places a number that no door tells, and the middle of the
-        stretch where the text is no address.
+        `block` is the stretch of the street, in the format of `parse_block`; it locates a number without a known door, or gives the middle
+        of the stretch if the text is not an address.
         """
         asked = parse_latin(text, self.localities)
         stretch = self._on_block(asked.number if asked else None, block) if block else None
@@ -107,7 +107,7 @@ class LatinIndex:
         return self._on_street(text, asked, keys[0][0], stretch)
 
     def street_keys(self, street: Street) -> list[str]:
-        """Return the keys that a street can mean: itself, else the same without type or direction, else one that is spelt alike."""
+        """Return the keys that a street can mean: itself, else the same without type or direction, else a similarly spelt one."""
         if street.key in self.parts:
             return [street.key]
         same = [
@@ -148,7 +148,7 @@ class LatinIndex:
         return self._point(text, key, asked, self.house_at(key, asked.number, place), "interpolated", 80.0)
 
     def house_at(self, key: str, number: int, place: Any) -> tuple[float, float]:
-        """Return degrees of the middle of the house at a place of the street, on the number's side; the place itself without houses."""
+        """Return in degrees the middle of the house at a place of the street, on the number's side; the place itself without houses."""
         street = self.numbering.get(key)
         if self.houses is not None and street is not None and len(street.at) > 1:
             left = self.odd_side * street.sense() * (1 if number % 2 else -1)
@@ -159,7 +159,7 @@ class LatinIndex:
         return float(place[0] / self.scale[0]), float(place[1] / self.scale[1])
 
     def _on_block(self, number: int | None, text: str) -> tuple[float, float] | None:
-        """Return the place of a number within a stretch between two crossings, its middle without number."""
+        """Return the location of a number within a stretch between two crossings, its middle without a number."""
         block = parse_block(text)
         if block is None:
             return None
@@ -219,7 +219,7 @@ class LatinIndex:
 
 
 def stretch_match(text: str, spot: tuple[float, float], precision: str) -> Match:
-    """Return a match on a told stretch of a street; the text itself gave no street that is known."""
+    """Return a match on a given stretch of a street, used if the text itself has no known street."""
     return _placed(text, text, *spot, "interpolated" if precision == "interpolated" else "road", 70.0)
 
 

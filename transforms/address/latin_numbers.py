@@ -1,4 +1,4 @@
-"""House numbers along the streets of a grid city: known doors, numbers at crossings (see `blocks`), places in between."""
+"""House numbers along the streets of a grid city: known doors, numbers at crossings (see `blocks`), and positions in between."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy.typing as npt
 import shapely
 
 Floats = npt.NDArray[np.float64]
-BEYOND_M = 250.0  # how far past the last known number a street is still counted on
-CURVE_DOORS = 20  # doors at each ten of a hundred from which the curve is learnt
+BEYOND_M = 250.0  # how far numbering is extrapolated beyond the last known number
+CURVE_DOORS = 20  # number of doors for each ten of a hundred needed to learn the curve
 TENS = np.arange(0.0, 101.0, 10.0)
 STRAIGHT = TENS / 100
 
 
 @dataclass
 class NumberedStreet:
-    """A street in metres with its long axis: `at` and `numbers` are what is known along it.
+    """A street in metres with its long axis: `at` and `numbers` are the known positions and numbers along it.
 
-    `curve` tells where in a block the numbers 0, 10 … 100 of its hundred stand, as shares of the block.
+    `curve` gives the positions of the numbers 0, 10 … 100 within a block, as shares of the block.
     """
 
     line: Any
@@ -32,7 +32,7 @@ class NumberedStreet:
 
     @classmethod
     def of(cls, line: Any, doors_xy: Floats, numbers: Floats) -> NumberedStreet:
-        """Make a street from its line (metres) and the doors known on it, shape (n, 2); doors over 150 m off it are left out."""
+        """Create a street from its line (metres) and the doors known on it, shape (n, 2); doors over 150 m off it are left out."""
         xy = shapely.get_coordinates(shapely.segmentize(line, 20.0))
         origin = xy.mean(axis=0)
         axis = np.linalg.svd(xy - origin, full_matrices=False)[2][0]
@@ -42,7 +42,7 @@ class NumberedStreet:
         return street
 
     def learn(self, at: Floats, numbers: Floats) -> None:
-        """Take more known numbers in, and keep those that rise or fall with the axis: the longest such chain."""
+        """Add more known numbers, and keep those that rise or fall with the axis: the longest such chain."""
         at, numbers = np.concatenate([self.at, at]), np.concatenate([self.numbers, numbers])
         order = np.argsort(at, kind="stable")
         at, numbers = at[order], numbers[order]
@@ -52,18 +52,18 @@ class NumberedStreet:
         self.at, self.numbers = at, numbers
 
     def relearn(self, at: Floats, numbers: Floats) -> None:
-        """Take these numbers for all that is known."""
+        """Replace all known numbers by these."""
         self.at, self.numbers = np.empty(0), np.empty(0)
         self.learn(at, numbers)
 
     def number_at(self, at: float) -> float | None:
-        """Return the number that stands at a place on the axis, None outside of what is known."""
+        """Return the number at a place on the axis, None outside the known numbers."""
         if len(self.at) < 2 or not self.at[0] - 60 <= at <= self.at[-1] + 60:
             return None
         return float(np.interp(at, self.at, self.numbers))
 
     def place_of(self, number: int) -> Floats | None:
-        """Return the place (metres) of a number on the street's line; None where it is too far from what is known."""
+        """Return the place (metres) of a number on the street's line; None if it is too far from the known numbers."""
         if len(self.at) < 2 or self.numbers[0] == self.numbers[-1]:
             return None
         order = np.argsort(self.numbers, kind="stable")
@@ -80,18 +80,18 @@ class NumberedStreet:
         return self.point_at(goal)
 
     def _between(self, number: int, numbers: Floats, at: Floats) -> float:
-        """Return the place between the two known numbers around; by the curve where they are the ends of a block."""
+        """Return the place between the two known numbers around it, using the curve if they are the ends of a block."""
         high = int(np.clip(np.searchsorted(numbers, number, side="right"), 1, len(numbers) - 1))
         if numbers[high] - numbers[high - 1] == 100 and numbers[high] % 100 == 0:
             return float(at[high - 1] + self.share(number % 100) * (at[high] - at[high - 1]))
         return float(np.interp(number, numbers, at))
 
     def share(self, rest: float) -> float:
-        """Return where in its block a number stands that is so far above its hundred."""
+        """Return the position within its block of a number that is this much above its hundred."""
         return float(np.interp(rest, TENS, self.curve))
 
     def sense(self) -> float:
-        """Return +1 where numbers rise along the axis, −1 where they fall."""
+        """Return +1 if numbers rise along the axis, −1 if they fall."""
         return 1.0 if self.numbers[-1] >= self.numbers[0] else -1.0
 
     def sides(self, xy: Floats) -> Floats:
@@ -104,7 +104,7 @@ class NumberedStreet:
         return np.asarray(np.where(np.abs(off) < 4.0, 0.0, np.sign(off)))
 
     def point_at(self, at: float) -> Floats | None:
-        """Return the middle of where the line stands at a place on the axis; None past its ends."""
+        """Return the middle of the line at a place on the axis; None beyond its ends."""
         normal = np.array([-self.axis[1], self.axis[0]])
         centre = self.origin + at * self.axis
         across = shapely.intersection(self.line, shapely.LineString([centre - normal * 5000, centre + normal * 5000]))
@@ -132,7 +132,7 @@ def _rising(values: Floats) -> npt.NDArray[np.int64]:
 
 
 def learn_curve(streets: dict[str, NumberedStreet], doors: dict[str, tuple[Floats, Floats]]) -> None:
-    """Give all streets the curve of the blocks whose ends and doors are known: corner houses stand back from the cross street."""
+    """Give all streets the curve learnt from blocks with known ends and doors: corner houses are set back from the cross street."""
     rests, shares = [], []
     for key, (xy, numbers) in doors.items():
         street = streets.get(key)
@@ -154,7 +154,7 @@ def learn_curve(streets: dict[str, NumberedStreet], doors: dict[str, tuple[Float
 
 
 def odd_side(streets: dict[str, NumberedStreet], doors: dict[str, tuple[Floats, Floats]]) -> float:
-    """Return +1 where odd numbers mostly stand on the left as numbers rise, −1 where on the right; `doors`: places (metres) and numbers."""
+    """Return +1 if odd numbers lie mostly on the left as numbers rise, −1 if on the right; `doors`: places (metres) and numbers."""
     votes = 0.0
     for key, (xy, numbers) in doors.items():
         street = streets.get(key)

@@ -1,4 +1,4 @@
-"""The grammar of Latin-script addresses as North America writes them: house number, street with direction and type, unit; blocks.
+"""The grammar of Latin-script addresses in North America: house number, street with direction and type, unit; blocks.
 
 Abbreviations after USPS Publication 28, appendices B (directionals) and C (street suffixes, unit designators).
 """
@@ -36,7 +36,7 @@ _BLOCK = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Street:
-    """A street's name in its parts: directions and type in full, the base in capitals, ordinals as 3RD."""
+    """The parts of a street's name: directions and type in full, the base in capitals, ordinals as 3RD."""
 
     direction: str
     base: str
@@ -50,7 +50,7 @@ class Street:
 
 @dataclass(frozen=True, slots=True)
 class LatinAddress:
-    """House number (None without), streets (two at a crossing), unit."""
+    """House number (None if missing), streets (two at a crossing), unit."""
 
     number: int | None
     streets: tuple[Street, ...]
@@ -59,7 +59,7 @@ class LatinAddress:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A stretch of a street between two cross streets with its range of numbers, as city works departments write it."""
+    """A stretch of a street between two cross streets with its range of numbers, as written by city works departments."""
 
     street: Street
     first: Street
@@ -85,9 +85,9 @@ def parse_street(text: str) -> Street:
 
 
 def parse_latin(text: str, localities: tuple[str, ...] = ()) -> LatinAddress | None:
-    """Return the parts of an address or of a crossing (`A St & B St`, `A at B`); None where no street is told.
+    """Return the parts of an address or of a crossing (`A St & B St`, `A at B`); None if no street is given.
 
-    `localities` (SAN FRANCISCO, CA) and ZIP codes behind the street are left out.
+    `localities` (SAN FRANCISCO, CA) and ZIP codes after the street are left out.
     """
     plain = " ".join(text.upper().replace("\n", " ").split())
     plain = _ZIP.sub("", plain).strip(" ,")
@@ -108,7 +108,7 @@ def parse_latin(text: str, localities: tuple[str, ...] = ()) -> LatinAddress | N
 
 
 def parse_block(text: str) -> Block | None:
-    """Return the stretch that a text such as `TAYLOR ST: BAY ST to NORTH POINT ST (2500 - 2599)` tells."""
+    """Return the stretch named by a text such as `TAYLOR ST: BAY ST to NORTH POINT ST (2500 - 2599)`."""
     found = _BLOCK.match(text.strip())
     if not found:
         return None

@@ -1,4 +1,4 @@
-"""Covers the rest of an address with names and numbers: the best chain of what the lexicon found, by dynamic programming."""
+"""Covers the rest of an address with names and numbers: the best chain of lexicon hits, found by dynamic programming."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from transforms.address.numbers import Number
 
-PER_PIECE = 0.45  # what each piece costs: one long name explains more than two short ones
-PER_COST = 1.75  # a character more (0.6) costs more than it explains: 便利店谢 is 便利店 and noise
+PER_PIECE = 0.45  # cost of each piece: one long name explains more than two short ones
+PER_COST = 1.75  # an additional faulty character costs more than it explains (0.6): 便利店谢 is 便利店 and noise
 SPREAD = 0.25
 
 
@@ -23,7 +23,7 @@ class Named(NamedTuple):
 
 
 class Cover(NamedTuple):
-    """The chosen pieces in order and the spans that nothing explains."""
+    """The chosen pieces in order and the unexplained spans."""
 
     named: tuple[Named, ...]
     numbers: tuple[Number, ...]
@@ -31,7 +31,7 @@ class Cover(NamedTuple):
 
 
 def cover(size: int, start: int, names: list[Named], numbers: list[Number]) -> Cover:
-    """Return the pieces of greatest weight without overlap over `[start, size)`."""
+    """Return the non-overlapping pieces of greatest total weight in `[start, size)`."""
     ending: list[list[tuple[int, float, Named | Number]]] = [[] for _ in range(size + 1)]
     for piece in names:
         weight = (piece.end - piece.start) - PER_COST * piece.names[0][1] - PER_PIECE
@@ -64,7 +64,7 @@ def cover(size: int, start: int, names: list[Named], numbers: list[Number]) -> C
 
 
 def grouped(hits: NDArray[np.int32], costs: NDArray[np.float32], names_of: list[tuple[tuple[int, float], ...]]) -> list[Named]:
-    """Join the faulty hits of one span: each name once at its least cost."""
+    """Join the faulty hits of one span: each name once, at its lowest cost."""
     spans: dict[tuple[int, int], dict[int, float]] = {}
     for (start, end, entry), cost in zip(hits.tolist(), costs.tolist(), strict=True):
         names = spans.setdefault((start, end), {})
@@ -76,7 +76,7 @@ def grouped(hits: NDArray[np.int32], costs: NDArray[np.float32], names_of: list[
 
 
 def ranked(costs: dict[int, float]) -> tuple[tuple[int, float], ...]:
-    """Return (name, cost), cheapest first; dearer ones only within SPREAD of the cheapest."""
+    """Return (name, cost), cheapest first; more expensive ones only within SPREAD of the cheapest."""
     if len(costs) == 1:
         return tuple(costs.items())
     pairs = sorted(costs.items(), key=lambda pair: (pair[1], pair[0]))

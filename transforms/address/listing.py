@@ -1,4 +1,4 @@
-"""Several numbers told at once: of 文三路8、10号 and 文三路8-12号 one place is the answer, and the others are told beside it."""
+"""Several numbers in one text: for 文三路8、10号 and 文三路8-12号, one place is the answer, and the others are reported with it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _HYPHEN = re.compile(_ENDS % ("[-－]|号[-－]", _UNIT))
 _LEVELS = {"号": "door", "室": "room"}
 _MAY = re.compile("[0-9０-９][A-ZＡ-Ｚ]?(?:号楼|号|幢|栋|室)?[、,，/和及与~～—－至到-]+[0-9０-９]")
 MOST_LISTED = 20
-WIDEST = 100  # between the ends of a range: what is wider is no range of doors
+WIDEST = 100  # between the ends of a range; anything wider is not a range of doors
 _DERIVED = ("interpolated", "area", "offset")
 
 
 def by_list(text: str, match: Callable[[str], Match]) -> Match | None:
-    """Return the match of a text that lists numbers or tells a range of them, None where it does neither or none of them is there.
+    """Return the match of a text with a list or range of numbers, None if it has neither or none of the numbers exists.
 
-    `match` matches one of them. The answer is the first that the gazetteer has, of a range its beginning or its end. The others stand
-    among the reasons as `also`, with their standard addresses, or with nothing found and a score of 0.
+    `match` matches a single number. The answer is the first one in the gazetteer; for a range, its beginning or its end. The others
+    are reasons with the code `also`, with their standard addresses, or with nothing found and a score of 0.
     """
     if not _MAY.search(text):
         return None
@@ -42,9 +42,9 @@ def by_list(text: str, match: Callable[[str], Match]) -> Match | None:
 
 
 def by_hyphen(text: str, match: Callable[[str], Match]) -> Match | None:
-    """Return the match of a text such as 文三路8-12号 by the ends of the range; None where it tells none, or neither is there.
+    """Return the match of a text such as 文三路8-12号 by the ends of the range; None if there is no range, or neither end exists.
 
-    To be asked only where the gazetteer has no number that is written so: 8-12号 may be a door of its own.
+    Only call this if the gazetteer has no number written that way: 8-12号 may itself be a door.
     """
     return _between(_HYPHEN.search(text), match) if _MAY.search(text) else None
 

@@ -1,6 +1,6 @@
 """How alike two characters look (形近字): stroke order and four-corner code of the 6,763 characters of GB 2312.
 
-`strokes.csv` is taken from char-similar 0.0.2 (MIT licence, © yongzhuo): the strokes of a character in writing order as five kinds (1 横,
+`strokes.csv` is from char-similar 0.0.2 (MIT licence, © yongzhuo): the strokes of a character in writing order as five kinds (1 横,
 2 竖, 3 撇, 4 点, 5 折) and the four digits of its corners (四角号码).
 """
 

@@ -1,7 +1,7 @@
-"""Matches one address: names and numbers of the text against the rows of the gazetteer, level by level.
+"""Matches one address: compares names and numbers in the text with the rows of the gazetteer, level by level.
 
-A name may be mended, a number may not: rows are found by the names and kept only where every typed number is equal. What contradicts
-the hierarchy, lies outside it or stays open between several rows is refused with its reason.
+A name may be corrected, a number may not: rows are found by their names and kept only if every typed number is equal. Text that contradicts
+the hierarchy, lies outside it or remains ambiguous between several rows is refused with its reason.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from transforms.address.numbers import NUMBER_LEVELS, number_code, numbers_in
 from transforms.address.outcome import Found, Outcome, areas_of, as_written, plainest
 
 BRANCH = re.compile(".(?:分院|院区|校区|园区|分校|分园|分店|支行|分行|分部|分公司)$")
-TIE = 0.12  # costs nearer than this are equal
+TIE = 0.12  # costs closer than this count as equal
 
 
 class Matcher:
-    """Finds the rows that a key (see `transforms.address.text.key_of`) means; holds no state of a query, so threads may share it."""
+    """Finds the rows for a key (see `transforms.address.text.key_of`); has no state per query, so threads may share it."""
 
     def __init__(self, catalog: Catalog, table: DivisionTable, home: frozenset[int]) -> None:
         self.catalog, self.table, self.home = catalog, table, home
@@ -41,13 +41,13 @@ class Matcher:
         self._community_towns: dict[tuple[int, int], set[str]] = {}
 
     def at(self, day: date) -> Matcher:
-        """Return the matcher that knows the aliases and the former names of divisions of a day only."""
+        """Return the matcher restricted to the aliases and former names of divisions valid on a day."""
         other = copy.copy(self)
         other.catalog, other.table = self.catalog.at(day), self.table.at(day)
         return other
 
     def ask(self, key: str, *, faulty: bool = False, start: int | None = None) -> Asked:
-        """Cut a key into divisions, names, numbers and rest; `faulty` also finds names with faults."""
+        """Split a key into divisions, names, numbers and rest; `faulty` also finds names with faults."""
         names = self.catalog.exact(key)
         reading = self._reading(key, names) if start is None else self.table.read("")
         return self._cut(key, names, reading, faulty=faulty)
@@ -62,9 +62,9 @@ class Matcher:
         return asked_of(key, covered, before, reading, self.catalog)
 
     def _reading(self, key: str, names: list[Named]) -> Reading:
-        """Read the divisions at the head, else where the first home division stands, else behind noise.
+        """Read the divisions at the start, else where the first home division occurs, else after noise.
 
-        A division that is only the beginning of a longer name of the gazetteer (望海区第九幼儿园) is left to that name.
+        A division that is only the beginning of a longer gazetteer name (望海区第九幼儿园) is left to that name.
         """
         whole = [(p.start, p.end) for p in names if any(self.catalog.names[n].division < 0 for n, _ in p.names)]
         reading = self.table.read(key)
@@ -78,14 +78,14 @@ class Matcher:
         for hit in reading.hits:
             if any(a == hit.start and b > hit.end and b > reading.end for a, b in whole):
                 return self.table.read(key[: hit.start]) if hit is not reading.hits[0] else self.table.read("")
-        if reading.hits:  # 临海新城临海新城商业银行: said again, a division may begin a name
+        if reading.hits:  # 临海新城临海新城商业银行: a repeated division may begin a name
             last = reading.hits[-1].end
             again = [a for a, b in whole if last <= a < reading.end < b]
             return reading._replace(end=min(again)) if again else reading
         return reading
 
     def find(self, key: str, context: int | None = None) -> Found:
-        """Return the rows that a key means; `context` is a division row that holds where the text leaves the place open."""
+        """Return the rows for a key; `context` is a division row assumed where the text names no place."""
         names = self.catalog.exact(key)
         reading = self._reading(key, names)
         asked = self._cut(key, names, reading, faulty=False)
@@ -136,7 +136,7 @@ class Matcher:
         return self.table.full_name(reading.candidates[0])
 
     def _clash(self, asked: Asked, scope: list[int]) -> dict[str, object] | None:
-        """Return township or community and what it does not lie in, where the text names both as they are written."""
+        """Return a township or community and the level it does not lie in, if the text names both exactly."""
         names = self.catalog.names
         town = self._township(asked.reading)
         towns: set[str] = {self.table.keys[town]} if town is not None else set()
@@ -171,7 +171,7 @@ class Matcher:
         return known
 
     def scope(self, candidates: tuple[int, ...], context: int | None) -> list[int]:
-        """Return the shards that lie in, or hold, one of the divisions."""
+        """Return the shards that lie in, or contain, one of the divisions."""
         lines = self.shard_lines
         if candidates:
             wanted = [(c, self.table.parents[c] if self.table.levels[c] == 4 else c) for c in candidates]
@@ -183,7 +183,7 @@ class Matcher:
         return everywhere
 
     def _crosses(self, shard: int, candidates: tuple[int, ...]) -> bool:
-        """Tell whether a shard of rows coded by the city alone, or not at all, may hold rows of these divisions."""
+        """Return whether a shard whose rows are coded only by the city, or not at all, may have rows of these divisions."""
         city = self._city_shards.get(shard)
         return city is not None and any(self.table.codes[c].startswith(city) for c in candidates)
 
@@ -317,7 +317,7 @@ class Matcher:
         """Return a piece that is part of a longer, unknown name: 工商大学 in 工商大学桐庐校区, 南路公交站 in 下沙南路公交站."""
         rest = sum(len(text) for text in asked.rest)
         places = [piece for piece, number, _ in best.names if self.catalog.names[number].level == "place"]
-        if places and BRANCH.search("".join(asked.rest)):  # 第二人民医院五常分院 is not the hospital itself
+        if places and BRANCH.search("".join(asked.rest)):  # 第二人民医院五常分院 is a different place from the hospital
             return places[-1]
         for piece, number, cost in best.names:
             if cost < 0.3 or (cost < 0.5 and self.catalog.names[number].level != "place"):
@@ -330,7 +330,7 @@ class Matcher:
         return None
 
     def _is_garbled(self, road: str, asked: Asked, best: Outcome) -> bool:
-        """Tell whether an unknown road is the one of the place that was found at its door, but for one character."""
+        """Return whether an unknown road differs by at most one character from the road of the place found at its door."""
         shard = self.catalog.shards[best.shard]
         local = int(shard.ids["road"][best.rows[0]])
         if local < 0 or best.cost > 0.0 or "door" not in asked.numbers or "door" in best.coarser:
@@ -340,7 +340,7 @@ class Matcher:
         return len(road) == len(key) and len(wrong) == 1 and not set(wrong[0]) & TYPED
 
     def _contradicts(self, asked: Asked, best: Outcome) -> bool:
-        """Tell whether the door has a namesake of the unknown thing that bears another number (第3小学 where 第20小学 is asked for)."""
+        """Return whether the door has a place with the unknown thing's name but another number (第3小学 when 第20小学 is requested)."""
         stem, door = ORDINAL.sub("#", asked.unknown), asked.numbers.get("door")
         names = (self.catalog.names[number] for _, number, _ in best.names)
         rows = next((name.where[best.shard][1] for name in names if name.level == "road" and best.shard in name.where), None)
@@ -352,7 +352,7 @@ class Matcher:
         return any(ORDINAL.sub("#", key).endswith(stem) and not key.endswith(asked.unknown) for key in keys)
 
     def _distinct(self, outcomes: list[Outcome]) -> list[Outcome]:
-        """Split the outcomes into one per row that they leave equal."""
+        """Split the outcomes into one for each row that remains equally good."""
         seen: dict[tuple[int, int], Outcome] = {}
         for o in outcomes:
             rows = o.rows if o.extra == 0 else o.rows[:1]

@@ -1,4 +1,4 @@
-"""What the address engine takes and gives: elements, a parsed text, a match with its reasons."""
+"""Input and output of the address engine: elements, a parsed text, a match with its reasons."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LEVELS = (
 
 
 class Status(StrEnum):
-    """Outcome of a match: one answer, several of equal worth, none."""
+    """Outcome of a match: one answer, several equally good ones, none."""
 
     MATCHED = "M"
     TIED = "T"
@@ -32,7 +32,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One element of an address as it stands in the text: `text[start:end]`, its level and its normalised form."""
+    """One element of an address as found in the text: `text[start:end]`, its level and its normalised form."""
 
     level: str
     text: str
@@ -44,7 +44,7 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A text in its elements, from the province down; `rest` is what no element took; `division_code` has 12 digits where known."""
+    """A text split into its elements, from the province down; `rest` is the unexplained text; `division_code` has 12 digits if known."""
 
     text: str
     elements: tuple[Element, ...]
@@ -54,7 +54,7 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why one element matched, was filled in, was mended or failed; `code` is a message code (SY-A…) or `same`, `alias`, `mended`,
+    """Why one element matched, was filled in, was corrected or failed; `code` is a message code (SY-A…) or `same`, `alias`, `mended`,
     `filled`, `also`."""
 
     level: str
@@ -66,10 +66,10 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The answer to one address: coordinates are CGCS2000 degrees, `geom` is ISO WKB of the kind that `precision` says.
+    """The answer to one address: coordinates are CGCS2000 degrees, `geom` is ISO WKB of the kind given by `precision`.
 
     `precision` is one of LEVELS or `crossing`, `interpolated`, `offset`, `area`; `score` is 0–100. A tied or unmatched answer has no
-    coordinate; its `code` is the message code of the cause and `candidates` are what it could have been.
+    coordinate; its `code` is the message code of the cause and `candidates` are the possible answers.
     """
 
     query: str

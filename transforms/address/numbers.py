@@ -1,6 +1,6 @@
-"""Typed numbers of an address: lane, door, building, unit, floor and room, told apart by the word behind the number.
+"""Typed numbers of an address: lane, door, building, unit, floor and room, distinguished by the word after the number.
 
-A number compares as a whole (12, 12-3, 甲12, A): two numbers are equal or they are different things; nearness does not count.
+A number is compared as a whole (12, 12-3, 甲12, A): two numbers are either equal or different things; closeness does not count.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Number(NamedTuple):
 
 
 def numbers_in(key: str, start: int = 0) -> list[Number]:
-    """Return the numbers of a key in order; a bare 3-2-501 behind nothing else is left whole for the reader of the context.
+    """Return the numbers of a key in order; a bare 3-2-501 without a preceding number is left whole, to be interpreted in context.
 
-    Right behind a road, the word that follows 号 tells where at the door something is and no kind of number: 28号楼下, 28号门前.
+    Directly after a road, the word that follows 号 says where at the door something is and is not a kind of number: 28号楼下, 28号门前.
     """
     return [
         Number(match.start(), match.end(), "door" if match.lastgroup == "behind_road" else str(match.lastgroup), canonical(match.group()))
@@ -63,7 +63,7 @@ def canonical(text: str) -> str:
 
 @lru_cache(maxsize=262144)
 def number_code(value: str) -> int:
-    """Return a number's code: plain integers keep their order, other forms get 61 bits of a hash; 0 is no number."""
+    """Return a number's code: plain integers keep their order, other forms get 61 bits of a hash; 0 means no number."""
     if not value:
         return 0
     if value.isascii() and value.isdigit() and len(value) < 10:
@@ -72,7 +72,7 @@ def number_code(value: str) -> int:
 
 
 def number_fields(level: str, key: str) -> dict[str, str]:
-    """Return the canonical numbers that a gazetteer's column holds: its own level, and a lane in front of a door (88弄12号)."""
+    """Return the canonical numbers in a gazetteer's column: its own level, and a lane in front of a door (88弄12号)."""
     if not key:
         return {}
     found = [n for n in numbers_in(key) if n.level in NUMBER_LEVELS]

@@ -1,4 +1,4 @@
-"""Places told by another place: 人民医院北侧100米, 中山路5号以东, 100 m east of City Hall."""
+"""Places given relative to another place: 人民医院北侧100米, 中山路5号以东, 100 m east of City Hall."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _METRES = {"公里": 1000.0, "千米": 1000.0, "km": 1000.0, "kilo": 1000.0, "�
 
 @dataclass(frozen=True, slots=True)
 class OffsetText:
-    """A place told from another: the text of the anchor, the azimuth (degrees from north, clockwise), metres (None where not told)."""
+    """A place relative to another: the text of the anchor, the azimuth (degrees from north, clockwise), metres (None if not given)."""
 
     anchor: str
     azimuth_deg: float
@@ -59,7 +59,7 @@ class OffsetText:
 
 
 def find_offset(text: str) -> OffsetText | None:
-    """Return the offset that a text tells, None where it tells none; without a distance only with a word such as 北侧, 以北, north of."""
+    """Return the offset in a text, None if there is none; without a distance only with a word such as 北侧, 以北, north of."""
     text = text.strip()
     found = _CHINESE.match(text)
     if found:
@@ -75,7 +75,7 @@ def find_offset(text: str) -> OffsetText | None:
 
 
 def moved(lon: Any, lat: Any, azimuth_deg: Any, distance_m: Any) -> tuple[Any, Any]:
-    """Return longitude and latitude (degrees) so many metres along the geodesic (GRS 80) from a point; floats for scalars, else arrays."""
+    """Return longitude and latitude (degrees) at a distance along the geodesic (GRS 80) from a point; floats for scalars, else arrays."""
     lon, lat, azimuth, metres = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (lon, lat, azimuth_deg, distance_m)))
     new_lon, new_lat, _ = _GEOD.fwd(lon.ravel(), lat.ravel(), azimuth.ravel(), metres.ravel())
     if lon.ndim == 0:

@@ -1,4 +1,4 @@
-"""What an interpretation of a text leads to: rows, what they cost, and the verdict over all of them."""
+"""The result of an interpretation of a text: rows, their costs, and the verdict over all of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FINER = {
 
 @dataclass
 class Outcome:
-    """Rows that an interpretation leads to. `cost` adds up faults and contradictions; `missing` is the number that no row has."""
+    """Rows that an interpretation leads to. `cost` sums faults and contradictions; `missing` is the number that no row has."""
 
     cost: float
     shard: int = -1
@@ -43,7 +43,7 @@ class Outcome:
 
 @dataclass
 class Found:
-    """The verdict: `outcomes` of equal worth (one: matched), or a message code with its parameters."""
+    """The verdict: equally good `outcomes` (one: matched), or a message code with its parameters."""
 
     asked: Asked
     outcomes: list[Outcome]
@@ -54,12 +54,12 @@ class Found:
 
 
 def as_written(outcome: Outcome) -> int:
-    """Count the names that stand in the text letter by letter: 云源里 ties with no 云源弄."""
+    """Count the names that occur in the text exactly, so that 云源里 does not tie with 云源弄."""
     return sum(cost == 0.0 for _, _, cost in outcome.names)
 
 
 def plainest(shard: Shard, rows: NDArray[np.int32], level: str | None) -> tuple[NDArray[np.int32], int]:
-    """Keep the rows with the fewest elements finer than what was asked."""
+    """Keep the rows with the fewest elements finer than the query."""
     extra = np.zeros(len(rows), dtype=np.int32)
     for finer in _FINER.get(level, _FINER[None]):
         extra += (shard.ids[finer][rows] >= 0) if finer in ("road", "place") else (shard.numbers[finer][rows] != 0)
@@ -68,7 +68,7 @@ def plainest(shard: Shard, rows: NDArray[np.int32], level: str | None) -> tuple[
 
 
 def areas_of(shards: tuple[Shard, ...]) -> dict[str, tuple[int, int]]:
-    """Return (shard, row) of the rows that stand for a whole division, by its code."""
+    """Return (shard, row) of the rows that represent a whole division, by its code."""
     areas: dict[str, tuple[int, int]] = {}
     for number, shard in enumerate(shards):
         plain = (shard.ids["road"] < 0) & (shard.ids["place"] < 0)

@@ -1,4 +1,4 @@
-"""Cuts a text into the elements of an address, with the offsets of the original text."""
+"""Splits a text into the elements of an address, with the offsets in the original text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from transforms.address.model import Element, Parsed
 from transforms.address.numbers import NUMBER_LEVELS
 from transforms.address.text import key_with_offsets
 
-# What the gazetteer does not know is cut by the words that end an element.
+# Text that the gazetteer does not know is split at the words that end an element.
 _RULES = re.compile(
     r"""(?P<township>[\u4e00-\u9fff]{2,5}?(?:街道|镇(?!江)|乡(?!村)))
       | (?P<community>[\u4e00-\u9fff]{2,6}?(?:社区|居委会|村委会|行政村|(?<![新农山])村(?!路|镇)))
@@ -22,7 +22,7 @@ _RULES = re.compile(
 
 
 def parsed(matcher: Matcher, text: str) -> Parsed:
-    """Return the elements of a text in the order in which they stand; names that no gazetteer knows are cut by rules."""
+    """Return the elements of a text in order; names that are not in a gazetteer are split by rules."""
     key, starts, ends = key_with_offsets(text)
     asked = matcher.ask(key)
     table, catalog = matcher.table, matcher.catalog
@@ -52,7 +52,7 @@ def parsed(matcher: Matcher, text: str) -> Parsed:
 
 
 def _by_rules(key: str, start: int, taken: list[tuple[int, int]]) -> list[tuple[int, int, str, str, str | None]]:
-    """Cut the gaps between known pieces."""
+    """Split the gaps between known pieces."""
     out: list[tuple[int, int, str, str, str | None]] = []
     at = start
     for a, b in [*taken, (len(key), len(key))]:

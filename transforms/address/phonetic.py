@@ -1,8 +1,8 @@
-"""How alike two characters are to the ear and to the eye, as tables over code points for compiled loops.
+"""Similarity of characters in sound and shape, as tables over code points for compiled loops.
 
-A syllable is toneless pinyin with zh/z, ch/c, sh/s and the nasals in/ing, en/eng, an/ang counted as one, as southern speakers and input
-methods mix them. `TYPED` characters carry order or direction (digits, letters, 东西南北, 上下, 甲乙丙丁): a name that differs in one is
-another name.
+A syllable is toneless pinyin in which zh/z, ch/c, sh/s and the nasals in/ing, en/eng, an/ang are merged, as southern speakers and input
+methods confuse them. `TYPED` characters carry order or direction (digits, letters, 东西南北, 上下, 甲乙丙丁): a name that differs in one is
+a different name.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ class Sounds:
 
 @functools.cache
 def sounds() -> Sounds:
-    """Return the tables; made once per process from pypinyin's character readings."""
+    """Return the tables, built once per process from pypinyin's character readings."""
     spec = importlib.util.find_spec("pypinyin")
     if spec is None or spec.origin is None:
         raise ImportError("pypinyin")
-    # Its own import reads 40,000 phrases too, which takes longer than all that is done here.
+    # Its regular import also reads 40,000 phrases, which takes longer than everything done here.
     readings_of = json.loads(Path(spec.origin).with_name("pinyin_dict.json").read_text("utf-8"))
     ids: dict[str, int] = {}
     first = np.arange(CODES, dtype=np.int32)

@@ -1,9 +1,9 @@
 """Reverse geocoding: from a coordinate to the chain of divisions on a day, the nearest road and the nearest standard address.
 
-The search runs in a transverse Mercator grid around the data's middle. That grid is conformal, so the nearest there is the nearest on the
-ground, and a distance is brought to the ellipsoid (GRS 80) by the grid's scale at the place: 1 + x²/2R² + x⁴/24R⁴ (Snyder 1987, 8-7 for
-small x). Against the geodesic this is good to 10⁻⁶ within a city and to 10⁻⁵ within 300 km of the middle; what runs between two vertices of
-a road is straight in the grid.
+The search runs in a transverse Mercator grid around the middle of the data. The grid is conformal, so the nearest thing in it is the
+nearest on the ground, and distances are converted to the ellipsoid (GRS 80) by the grid's scale at the place: 1 + x²/2R² + x⁴/24R⁴ (Snyder
+1987, 8-7 for small x). Compared with the geodesic, this is accurate to 10⁻⁶ within a city and to 10⁻⁵ within 300 km of the middle. Between
+two vertices, a road is straight in the grid.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ EARTH_R_M = 6_371_000.0
 
 @dataclass(frozen=True, slots=True)
 class Reverse:
-    """What stands at a coordinate: chain of (code, name) from the province down, nearest road and address with metres.
+    """What is at a coordinate: chain of (code, name) from the province down, nearest road and address with distances in metres.
 
-    `code` is SY-A050 outside of the area, SY-A051 for what is no place on Earth; the rest is then empty. What is beyond the index' reach
+    `code` is SY-A050 outside the area and SY-A051 for positions not on Earth; the rest is then empty. Anything beyond the index's reach
     is None.
     """
 
@@ -52,7 +52,7 @@ class Reverse:
 
 @dataclass(frozen=True)
 class _Nearest:
-    """Things by their segments: `owner` is the row of `labels` of each segment."""
+    """Things by their segments: `owner` is the row in `labels` for each segment."""
 
     grid: SegmentGrid
     owner: Ints
@@ -61,7 +61,7 @@ class _Nearest:
 
 @dataclass(frozen=True)
 class ReverseIndex:
-    """Index over addresses, roads and divisions of an area, by one grid in metres."""
+    """Index over addresses, roads and divisions of an area, in one metric grid."""
 
     to_grid: pyproj.Transformer
     points: _Nearest | None
@@ -75,8 +75,8 @@ class ReverseIndex:
     ) -> ReverseIndex:
         """Build from tables in EPSG:4490.
 
-        `points`: entity_id, address_text, lon, lat, and `kind` where only ADDRESS_KINDS are to count; `roads`: entity_id, name, geom (WKB
-        lines); `divisions`: see `DivisionIndex.build`. Nothing farther than `reach_m` is named.
+        `points`: entity_id, address_text, lon, lat, and `kind` if only ADDRESS_KINDS should count; `roads`: entity_id, name, geom (WKB
+        lines); `divisions`: see `DivisionIndex.build`. Nothing farther away than `reach_m` is returned.
         """
         if "kind" in points.column_names:
             points = points.filter(pc.is_in(points.column("kind"), pa.array(ADDRESS_KINDS)))
@@ -160,7 +160,7 @@ class ReverseIndex:
 
 
 def _chain(row: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Return code and name of each level that a row of the table has."""
+    """Return code and name of each level of a row of the table."""
     pairs = ((row.get(f"{level}_code"), row.get(f"{level}_name")) for level in LEVEL_NAMES)
     return tuple((str(code), str(name)) for code, name in pairs if code is not None)
 
@@ -189,7 +189,7 @@ def _days(at: Any, size: int) -> npt.NDArray[np.datetime64] | None:
 
 
 def _grid_around(lon: Floats, lat: Floats, lines: npt.NDArray[Any] | None, divisions: pa.Table | None) -> pyproj.Transformer:
-    """Return the projection from degrees into a transverse Mercator grid around the middle of what there is."""
+    """Return the projection from degrees to a transverse Mercator grid around the middle of the data."""
     boxes = [(lon.min(), lat.min(), lon.max(), lat.max())] if len(lon) else []
     if lines is not None and len(lines):
         boxes.append(tuple(shapely.total_bounds(lines)))

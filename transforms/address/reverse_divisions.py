@@ -1,4 +1,4 @@
-"""In which division a point lies on a day: cells that lie wholly in one division answer at once, the others ask the polygons."""
+"""Finds the division of a point on a day: cells that lie entirely in one division answer at once, the others use the polygons."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FAR = dt.date(9999, 12, 31)
 
 @dataclass(frozen=True)
 class _Cover:
-    """One level on one day: per cell its one division, −1 for none, −2 where borders cross it; `rows` are those of the table."""
+    """One level on one day: per cell its only division, −1 for none, −2 if borders cross it; `rows` are those of the table."""
 
     rows: Ints
     polygons: npt.NDArray[Any]
@@ -30,7 +30,7 @@ class _Cover:
     cells: Ints
 
     def find(self, lon: Floats, lat: Floats) -> Ints:
-        """Return the table row of the division of each point, −1 for none; on a border the one that stands first in the table."""
+        """Return the table row of the division of each point, −1 for none; on a border, the first one in the table."""
         west, south, east, north = self.bounds
         nx, ny = self.size
         with np.errstate(invalid="ignore"):
@@ -42,7 +42,7 @@ class _Cover:
         asked = np.flatnonzero(found == -2)
         found[asked] = -1
         points, hit = self.tree.query(shapely.points(lon[asked], lat[asked]), predicate="intersects")
-        # In falling order the first of the table is written last and stays.
+        # In descending order, so that the first one in the table is written last and stays.
         order = np.argsort(-hit, kind="stable")
         found[asked[points[order]]] = hit[order]
         return np.where(found >= 0, self.rows[found], -1)
@@ -50,7 +50,7 @@ class _Cover:
 
 @dataclass
 class DivisionIndex:
-    """Divisions with levels, parents and days of validity; the index of each day between two changes is made when first asked for."""
+    """Divisions with levels, parents and validity; the index of each period between two changes is built on first use."""
 
     codes: npt.NDArray[Any]
     names: npt.NDArray[Any]
@@ -64,7 +64,7 @@ class DivisionIndex:
 
     @classmethod
     def build(cls, table: pa.Table) -> DivisionIndex:
-        """Take division_code, division_level, parent_code, name, geom (WKB, degrees) and, where given, valid_from_on and valid_to_on."""
+        """Build from division_code, division_level, parent_code, name, geom (WKB, degrees); valid_from_on and valid_to_on are optional."""
         columns = {name: table.column(name).to_pylist() for name in table.column_names if name != "geom"}
         size = table.num_rows
         starts = [day or dt.date.min for day in columns.get("valid_from_on", [None] * size)]
@@ -81,9 +81,10 @@ class DivisionIndex:
         )
 
     def find(self, lon: Floats, lat: Floats, at: npt.NDArray[np.datetime64] | None) -> tuple[Ints, Ints]:
-        """Return per point the table row of its finest division on its day (−1 outside), and rows per level, shape (n, 5), −1 for none.
+        """Return for each point the table row of its finest division on its day (−1 outside), and rows per level, shape (n, 5), −1 for
+        none.
 
-        `at` holds days; None means after the last change that the table knows.
+        `at` contains days; None means after the last change in the table.
         """
         found, chains = np.full(len(lon), -1, np.int64), np.full((len(lon), FINEST), -1, np.int64)
         changes = np.array(self.changes, dtype="datetime64[D]")
@@ -129,7 +130,7 @@ def _cover(rows: Ints, polygons: npt.NDArray[Any]) -> _Cover:
     shapely.prepare(polygons)
     tree = shapely.STRtree(polygons)
     x, y = np.linspace(west, east, nx + 1), np.linspace(south, north, ny + 1)
-    # A hair wider than the cell, so that rounding never puts a point in a cell whose border it crosses.
+    # Slightly wider than the cell, so that rounding never puts a point in a cell whose border it crosses.
     hair_x, hair_y = (east - west) * 1e-9, (north - south) * 1e-9
     boxes = shapely.box(
         np.repeat(x[:-1], ny) - hair_x, np.tile(y[:-1], nx) - hair_y, np.repeat(x[1:], ny) + hair_x, np.tile(y[1:], nx) + hair_y

@@ -1,6 +1,6 @@
-"""Nearest segment by a grid of cells: exact, and fast enough for every point of a city.
+"""Nearest segment with a grid of cells: exact, and fast enough for every point of a city.
 
-Coordinates are metres of a conformal grid, so that what is nearest on the plane is nearest on the ground. A point is a segment of no
+Coordinates are metres in a conformal grid, so the nearest on the plane is the nearest on the ground. A point is a segment of zero
 length.
 """
 
@@ -23,7 +23,7 @@ CHUNK = 1 << 15
 
 @dataclass(frozen=True)
 class SegmentGrid:
-    """Segments (n, 4: x1, y1, x2, y2), and per cell of the grid those that touch it (`starts`, `members`: compressed rows)."""
+    """Segments (n, 4: x1, y1, x2, y2), and for each cell of the grid the segments that touch it (`starts`, `members`: compressed rows)."""
 
     segments: Floats
     west: float
@@ -35,7 +35,7 @@ class SegmentGrid:
     members: Ints
 
     def nearest(self, x: Floats, y: Floats, reach_m: float, threads: int = 1) -> tuple[Ints, Floats]:
-        """Return the nearest segment (−1 beyond `reach_m`) and its distance in metres (NaN); of equal ones the first."""
+        """Return the nearest segment (−1 beyond `reach_m`) and its distance in metres (NaN); of equally near ones the first."""
         found, away = np.empty(len(x), np.int64), np.empty(len(x))
 
         def part(bounds: tuple[int, int]) -> None:
@@ -48,7 +48,7 @@ class SegmentGrid:
 
 
 def run(part: Callable[[tuple[int, int]], None], size: int, threads: int) -> None:
-    """Call `part` with the bounds of chunks, in threads where there is more than one chunk."""
+    """Call `part` with the bounds of chunks, in threads if there is more than one chunk."""
     chunks = pairwise([*range(0, size, CHUNK), size])
     if threads == 1 or size <= CHUNK:
         for chunk in chunks:
@@ -59,7 +59,7 @@ def run(part: Callable[[tuple[int, int]], None], size: int, threads: int) -> Non
 
 
 def segment_grid(segments: Floats, per_cell: float = 2.0) -> SegmentGrid:
-    """Build the grid over segments in metres, shape (n, 4), n ≥ 1; about `per_cell` segments meet in a cell that is in use."""
+    """Build the grid over segments in metres, shape (n, 4), n ≥ 1; cells in use have about `per_cell` segments."""
     low = np.minimum(segments[:, :2], segments[:, 2:]).min(axis=0)
     high = np.maximum(segments[:, :2], segments[:, 2:]).max(axis=0)
     wide, tall = np.maximum(high - low, 1.0)
@@ -106,9 +106,9 @@ def _nearest(
     segments: Floats, west: float, south: float, cell: float, nx: int, ny: int, starts: Ints, members: Ints,
     xs: Floats, ys: Floats, reach: float, found: Ints, away: Floats,
 ) -> None:  # fmt: skip
-    """Search rings of cells around each point until no nearer segment can come.
+    """Search rings of cells around each point until no nearer segment is possible.
 
-    A point outside of the grid is searched for from its projection onto it: no segment inside is nearer to the point than to that.
+    A point outside the grid is searched for from its projection onto it: no segment inside is nearer to the point than to the projection.
     """
     for k in range(len(xs)):
         found[k], away[k] = -1, np.nan

@@ -1,9 +1,9 @@
 """Finds every name of a gazetteer in a text, exactly or with one fault, without segmenting the text first.
 
 Names are hashed by a polynomial over their characters (exact) and over their syllables, whole and with each syllable left out (deletion
-neighbourhood, after Mor & Fraenkel 1982): a text piece and a name that differ by a homophone, or by one dropped, added, swapped or replaced
-character, meet in at least one hash. Each meeting is then weighed by `fault_cost`. Tables are sorted hashes with a directory over their top
-bits, so they can be memory-mapped.
+neighbourhood, after Mor & Fraenkel 1982): a piece of text and a name that differ by a homophone, or by one dropped, added, swapped or
+replaced character, share at least one hash. Each such hit is then weighed by `fault_cost`. Tables are sorted hashes with a directory over
+their top bits, so they can be memory-mapped.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from transforms.address.looks import looks
 from transforms.address.phonetic import sounds
 
 MAX_NAME = 24
-MIN_FAULTY = 3  # a name of two characters with one fault is any other name
-NO = 9.0  # a cost that no name survives
+MIN_FAULTY = 3  # a name of two characters with one fault could be any other name
+NO = 9.0  # a cost that rules out any name
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 
 U64 = NDArray[np.uint64]
@@ -37,7 +37,7 @@ class HashTable:
 
     @classmethod
     def of(cls, hashes: U64, refs: I32) -> HashTable:
-        """Sort the pairs and make the directory."""
+        """Sort the pairs and build the directory."""
         order = np.lexsort((refs, hashes))
         hashes, refs = hashes[order], refs[order]
         if len(hashes):
@@ -75,15 +75,15 @@ class Lexicon:
         return cls(chars, offsets, HashTable.of(exact[kept], np.flatnonzero(kept).astype(np.int32)), HashTable.of(hashes, refs))
 
     def exact_hits(self, codes: NDArray[np.uint16]) -> NDArray[np.int32]:
-        """Return (start, end, entry) of every spelling that stands in the text as it is."""
+        """Return (start, end, entry) of every spelling that occurs in the text exactly."""
         out = np.empty((512, 3), dtype=np.int32)
         t = self.exact
         n = _scan_exact(codes, t.hashes, t.refs, t.starts, np.uint64(t.shift), self.chars, self.offsets, out)
         return out[:n]
 
     def faulty_hits(self, codes: NDArray[np.uint16], begin: int = 0) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Return (start, end, entry) and cost of every spelling that stands from `begin` on with a tolerable fault; exact ones
-        come too."""
+        """Return (start, end, entry) and cost of every spelling that occurs from `begin` on with a tolerable fault, including exact
+        ones."""
         s = sounds()
         out, cost = np.empty((1024, 3), dtype=np.int32), np.empty(1024, dtype=np.float32)
         t = self.faulty
@@ -112,7 +112,7 @@ def _look_tables() -> tuple[I32, NDArray[np.uint8], I32, NDArray[np.uint8]]:
 
 
 def codes_of(text: str) -> NDArray[np.uint16]:
-    """Return the UTF-16 units of a text; characters beyond the basic plane do not survive `text.key_of`."""
+    """Return the UTF-16 units of a text; characters beyond the basic plane are removed by `text.key_of`."""
     return np.frombuffer(text.encode("utf-16-le", "replace"), dtype=np.uint16)
 
 
@@ -190,7 +190,7 @@ def _scan_exact(codes, hashes, refs, starts, shift, chars, offsets, out):  # typ
 
 @numba.njit(cache=True)
 def _replace_cost(asked, named, first, second, typed, looks):  # type: ignore[no-untyped-def]
-    """Return what it costs that `asked` stands where the name has `named`."""
+    """Return the cost of reading `asked` where the name has `named`."""
     if asked == named:
         return 0.0
     if typed[asked] and (typed[named] or asked < 128):
@@ -207,7 +207,7 @@ def _replace_cost(asked, named, first, second, typed, looks):  # type: ignore[no
 
 @numba.njit(cache=True)
 def _look_cost(asked, named, looks):  # type: ignore[no-untyped-def]
-    """Return 0.25 to 0.45 for characters that look alike, else 0.9: edit distance of their strokes, and corners in common."""
+    """Return 0.25 to 0.45 for characters that look alike, else 0.9, based on the edit distance of their strokes and common corners."""
     number, strokes, count, corners = looks
     a, b = number[asked], number[named]
     if a < 0 or b < 0:
@@ -237,7 +237,7 @@ def _look_cost(asked, named, looks):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True)
 def fault_cost(asked, named, first, second, typed, looks):  # type: ignore[no-untyped-def]
-    """Return the least cost of faults that turn `named` into `asked` (optimal string alignment over code points); 9 and more is refused."""
+    """Return the lowest cost of faults that turn `named` into `asked` (optimal string alignment over code points); 9 and up is refused."""
     n, m = len(asked), len(named)
     cost = np.full((n + 1, m + 1), 9.0, dtype=np.float32)
     cost[0, 0] = 0.0
@@ -263,7 +263,7 @@ def fault_cost(asked, named, first, second, typed, looks):  # type: ignore[no-un
 
 @numba.njit(cache=True)
 def allowance(length):  # type: ignore[no-untyped-def]
-    """Return the greatest cost at which a name of this length still counts as meant."""
+    """Return the highest cost at which a name of this length is still accepted."""
     return 0.65 if length <= 3 else 0.7 if length == 4 else 0.95
 
 

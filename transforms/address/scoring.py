@@ -1,4 +1,4 @@
-"""What an address engine is worth: its answers held against labelled queries, and the table of measures with bars and peers."""
+"""Evaluation of an address engine: its answers compared with labelled queries, and the table of measures with bars and peers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyproj
 
 from transforms.address.model import Element, Match, Status
 
-# Message codes of a refused input and the class that they stand for.
+# Message codes of refused input and the classes they stand for.
 CLASS_OF = {
     "SY-A010": "empty",
     "SY-A011": "too_long",
@@ -44,7 +44,7 @@ _GEOD = pyproj.Geod(ellps="GRS80")
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One line of the score: `bar` is what is asked, `is_least` whether it is a least or a greatest value, `peer` what peers reach."""
+    """One line of the score: `bar` is the target, `is_least` whether it is a minimum or a maximum, `peer` the peers' values."""
 
     name: str
     value: float
@@ -55,7 +55,7 @@ class Measure:
 
     @property
     def is_met(self) -> bool | None:
-        """Return whether the bar is reached, None where there is none."""
+        """Return whether the bar is reached, None if there is none."""
         if self.bar is None:
             return None
         return bool(self.value >= self.bar if self.is_least else self.value <= self.bar)
@@ -64,8 +64,8 @@ class Measure:
 def answers(truth: pd.DataFrame, matches: Sequence[Match]) -> pd.DataFrame:
     """Return kind, query, status, is_right, is_neighbour, is_class_right, has_coordinate, error_m per labelled query, in order.
 
-    Right is an answer of the expected status that is the expected thing or, where none is expected by name, lies within the tolerance. A
-    neighbour is another thing, as fine as the one that was asked for or finer, given as certain.
+    An answer is right if it has the expected status and is the expected thing or, if none is expected by name, is within the tolerance. A
+    neighbour is a different thing, as fine as the requested one or finer, returned as certain.
     """
     rows = [_judged(row, match) for row, match in zip(truth.itertuples(index=False), matches, strict=True)]
     return pd.DataFrame(
@@ -88,7 +88,7 @@ def _judged(row: Any, match: Match) -> tuple[Any, ...]:
 
 
 def _is_alternative(row: Any, match: Match, error: float) -> bool:
-    """Return whether a coarser answer that is as right as none was given: of that precision, in its place, with a reason that says so."""
+    """Return whether a coarser answer is acceptable in place of none: of the expected precision and place, with a reason that says so."""
     if row.expected_precision is None or match.precision != row.expected_precision:
         return False
     said = any(reason.code == "interpolated" or CLASS_OF.get(reason.code) == row.expected_class for reason in match.reasons)
@@ -104,9 +104,9 @@ def _is_thing(row: Any, match: Match, error: float) -> bool:
 
 
 def _is_as_fine(row: Any, match: Match) -> bool:
-    """Return whether an answer claims at least the fineness asked for; what is held out is asked for by door or name.
+    """Return whether an answer claims at least the requested precision; held-out things are queried by door or name.
 
-    The door of a place, or the road of a door, is a coarser answer and no other thing.
+    The door of a place, or the road of a door, is a coarser answer and not a different thing.
     """
     if row.expected_standard is not None and match.standard is not None and row.expected_standard.startswith(match.standard):
         return False
@@ -122,7 +122,7 @@ def by_kind(judged: pd.DataFrame) -> pd.DataFrame:
 
 
 def fault_measures(judged: pd.DataFrame, kinds: Iterable[str]) -> list[Measure]:
-    """Return top-1 over all kinds of faults, and of the worst kind."""
+    """Return top-1 over all kinds of faults, and for the worst kind."""
     part = judged[judged["kind"].isin(list(kinds))]
     shares = part.groupby("kind")["is_right"].mean()
     peer = "TF-IDF + pinyin .968"
@@ -133,7 +133,7 @@ def fault_measures(judged: pd.DataFrame, kinds: Iterable[str]) -> list[Measure]:
 
 
 def refusal_measures(judged: pd.DataFrame) -> list[Measure]:
-    """Return wrong neighbours among siblings and absent things, classes of illegal input, and coordinates given for it."""
+    """Return wrong neighbours among siblings and absent things, classes of illegal input, and coordinates returned for it."""
     near = judged[judged["kind"].str.startswith(("sibling", "absent"))]
     bad = judged[judged["kind"].isin(ILLEGAL)]
     return [
@@ -176,8 +176,8 @@ def _f1(hits: int, asked: int, given: int) -> tuple[float, float, float]:
 def division_shares(truth: pd.DataFrame, found: pd.DataFrame) -> tuple[float, float]:
     """Return the share with province, city and district right, and the share with a wrong district (a missing one is not wrong).
 
-    Both have the columns province, city, district; empty or null is missing. In a municipality the city may be left out or repeat the
-    province, in a county straight below its province it may be left out.
+    Both have the columns province, city, district; empty or null means missing. In a municipality the city may be omitted or repeat the
+    province; in a county directly below its province it may be omitted.
     """
     given = {level: _plain(found[level]) for level in ("province", "city", "district")}
     right = {level: _plain(truth[level]) for level in ("province", "city", "district")}

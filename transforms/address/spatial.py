@@ -1,4 +1,4 @@
-"""Places told by others: crossings of two roads, so many metres from somewhere, doors between known doors."""
+"""Places given relative to others: crossings of two roads, distances from a place, doors between known doors."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _MAY_OFFSET = re.compile(
     "[东南西北](?:方向|侧|面|边|部|方|[^路街]{0,5}(?:米|里|[mM]))|以[东南西北]|(?i:(?:north|south|east|west)\\s+of\\s)"
 )
 _MAY_CROSS = re.compile("[口处角交叉/×@&＆]")
-_HASHED = 1 << 40  # codes from here on are no plain numbers
+_HASHED = 1 << 40  # codes from here on are not plain numbers
 
 
 def by_offset(text: str, anchor_of: Callable[[str], Match]) -> Match | None:
-    """Return the match of a text such as 人民医院北侧100米, None where it tells no offset or its anchor has no point.
+    """Return the match of a text such as 人民医院北侧100米, None if it has no offset or its anchor has no point.
 
-    `anchor_of` matches the anchor. The standard text is the anchor's with direction and distance behind it, and the reason `offset` tells
-    both: the anchor's own address is not the place. Without a distance the answer is the anchor's own point, of precision `area`.
+    `anchor_of` matches the anchor. The standard text is the anchor's followed by direction and distance, and the reason `offset` has
+    both, because the anchor's own address is not the place. Without a distance, the answer is the anchor's point with precision `area`.
     """
     told = find_offset(text) if _MAY_OFFSET.search(text) else None
     if told is None:
@@ -59,7 +59,7 @@ def by_offset(text: str, anchor_of: Callable[[str], Match]) -> Match | None:
 
 
 def by_crossing(matcher: Matcher, text: str) -> Match | None:
-    """Return the match of a text such as 解放路与中山路交叉口, None where it names no two roads. SY-A052: known roads that do not cross."""
+    """Return the match of a text such as 解放路与中山路交叉口, None if it names fewer than two roads. SY-A052: roads that do not cross."""
     if not _MAY_CROSS.search(text):
         return None
     refused: Match | None = None
@@ -97,7 +97,7 @@ def _crossing(matcher: Matcher, text: str, told: CrossingText) -> Match | None:
 
 
 def _lines(matcher: Matcher, text: str, within: Reading | None) -> tuple[Any, Reading, str]:
-    """Return the lines of the road that a text names, the divisions before it, and the road's name."""
+    """Return the lines of the road named by a text, the divisions before it, and the road's name."""
     key = key_of(text)
     catalog = matcher.catalog
     for faulty in (False, True):
@@ -124,7 +124,7 @@ def _line_geometries(matcher: Matcher, number: int, rows: Any) -> list[Any]:
 
 
 def by_interpolation(matcher: Matcher, text: str, found: Found) -> Match | None:
-    """Return the place of a door that the gazetteer lacks between its neighbours of the same side, flagged `interpolated`."""
+    """Return the location of a door missing from the gazetteer, between its neighbours on the same side, flagged `interpolated`."""
     failed = found.failed
     if failed is None or failed.missing is None or failed.missing[0] != "door" or failed.level != "road":
         return None

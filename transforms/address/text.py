@@ -1,7 +1,7 @@
-"""Normal form of address text: one width, one script, typed numerals, no noise; with the way back to the original offsets.
+"""Normal form of address text: one width, one script, typed numerals, no noise; with offsets back to the original text.
 
-Two steps. The character table maps one character to one (full width, traditional, case, punctuation → space), so offsets stay. The
-rewriting steps then drop spaces and noise and turn Chinese numerals into digits; both sides of a comparison go through them, so that
+Two steps. The character table maps one character to one (full width, traditional, case, punctuation → space), which keeps offsets. The
+rewriting steps then drop spaces and noise and turn Chinese numerals into digits. Both sides of a comparison go through them, so that
 第二小学 and 第2小学 are equal while 八一路 (a date, not a number) stays as it is.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import opencc
 
-MAX_LENGTH = 300  # longer input is running text, for `extract`
+MAX_LENGTH = 300  # longer input is running text; use `extract`
 
 _DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"〇": 0}
 _ARABIC = frozenset("0123456789")
@@ -38,7 +38,7 @@ _KEPT = set("-#零〇") | {chr(c) for c in range(0x30, 0x3A)} | {chr(c) for c in
 
 
 class _Table(dict[int, str]):
-    """Characters that are in no table (emoji, control, foreign scripts) become a space, remembered as they come."""
+    """Characters that are in no table (emoji, control, foreign scripts) become a space; the table remembers them."""
 
     def __missing__(self, code: int) -> str:
         letter = chr(code).upper()
@@ -48,7 +48,7 @@ class _Table(dict[int, str]):
 
 @functools.cache
 def character_table() -> dict[int, str]:
-    """Return the table of `str.translate`: one character in, one out."""
+    """Return the table for `str.translate`, which maps each character to one character."""
     han = [chr(c) for c in [*range(0x3400, 0x4DC0), *range(0x4E00, 0xA000)]]
     simple = opencc.OpenCC("t2s").convert("\n".join(han)).split("\n")
     table = _Table({ord(a): b if len(b) == 1 else a for a, b in zip(han, simple, strict=True)})
@@ -66,12 +66,12 @@ def character_table() -> dict[int, str]:
 
 
 def clean(text: str) -> str:
-    """Return the text in one width, script and case, of the same length; what can't be in an address is a space."""
+    """Return the text in one width, script and case, with the same length; characters that can't occur in an address become spaces."""
     return text.translate(character_table())
 
 
 def numeral_value(run: str) -> str | None:
-    """Return the digits of a run of Chinese numerals, None where it is no number (十里 → 10; 八一 → None; 一二〇 → 120)."""
+    """Return the digits of a run of Chinese numerals, None if it is not a number (十里 → 10; 八一 → None; 一二〇 → 120)."""
     if not any(c in _UNITS for c in run):
         if len(run) == 1 or len(run) > 2 or "零" in run or "〇" in run:
             return "".join(str(_DIGITS[c]) for c in run)
@@ -130,7 +130,7 @@ def key_of(text: str) -> str:
 
 
 def key_with_offsets(text: str) -> tuple[str, list[int], list[int]]:
-    """Return the key with, for each of its characters, start and end of what it stands for in the text."""
+    """Return the key and, for each of its characters, start and end of the text that it represents."""
     key = clean(text)
     starts, ends = list(range(len(key))), list(range(1, len(key) + 1))
     for pattern, rewrite in _STEPS:
@@ -159,7 +159,7 @@ def key_with_offsets(text: str) -> tuple[str, list[int], list[int]]:
 
 
 def is_mostly_latin(text: str) -> bool:
-    """Tell whether letters of the Latin script outnumber Chinese characters by far."""
+    """Return whether Latin letters greatly outnumber Chinese characters."""
     han = sum("\u3400" <= c <= "\u9fff" for c in text)
     latin = sum(c.isalpha() and c < "\u2e80" for c in text)
     return latin > 2 and latin > 4 * han

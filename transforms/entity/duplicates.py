@@ -1,8 +1,8 @@
-"""Near-duplicates: the same thing delivered twice, by neighbouring tiles or overlapping extracts, with slightly other vertices.
+"""Near-duplicates: the same thing delivered twice, by neighbouring tiles or overlapping extracts, with slightly different vertices.
 
-Two polygons are near-duplicates if their intersection is at least `iou` of their union. Of such a pair the larger stays; of equal areas the
-one with the smaller source key. A row gives way only to a row that stays and that it overlaps by `iou` itself: in a chain A~B~C in which A
-and C are different things, no thing is lost, as it would be if whole connected components were merged.
+Two polygons are near-duplicates if their intersection is at least `iou` of their union. The larger of a pair is kept; for equal areas, the
+one with the smaller source key. A row is dropped only in favour of a kept row that it overlaps by `iou` itself. In a chain A~B~C in which A
+and C are different things, nothing is lost, whereas merging whole connected components would lose one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PAIR_SCHEMA: Final = pa.schema([("winner", pa.string()), ("loser", pa.string())
 
 @dataclass(frozen=True)
 class Pairs:
-    """Near-duplicate pairs: positions of the row that stays and of the other, ordered by the rule of the module; and their IoU."""
+    """Near-duplicate pairs: positions of the row that is kept and of the other, ordered by the module's rule, and their IoU."""
 
     winner: Array
     loser: Array
@@ -41,7 +41,7 @@ def near_duplicate_pairs(geoms: Array, ids: Array, iou: float) -> Pairs:
     """Return all pairs of polygons with intersection over union ≥ `iou`.
 
     `geoms`: (n,) valid polygons in any CRS (the ratio does not depend on it), None is skipped; `ids`: (n,) unique texts. The pairs come in
-    no particular order. Pairs are first bounded by their boxes and areas, so that neighbours are never intersected.
+    no particular order. Pairs are first bounded by their boxes and areas, so that most neighbours are never intersected.
     """
     tree = shapely.STRtree(geoms)
     left, right = tree.query(geoms)
@@ -64,9 +64,9 @@ def near_duplicate_pairs(geoms: Array, ids: Array, iou: float) -> Pairs:
 
 
 def settle(winners: Array, losers: Array, winner_areas: Array) -> dict[str, str]:
-    """Return which row each duplicate gives way to, from all pairs of ids.
+    """Return, from all pairs of ids, which row replaces each duplicate.
 
-    Larger rows are settled first; a row that has given way takes no other with it. Of several rows that stay, the largest, then the
+    Larger rows are settled first; a dropped row does not drop others. If several kept rows apply, the largest, then the
     smallest id, is named.
     """
     gives_way: dict[str, str] = {}
@@ -78,11 +78,12 @@ def settle(winners: Array, losers: Array, winner_areas: Array) -> dict[str, str]
 
 
 def near_duplicates(frame: DataFrame, iou: float, *, key: str = "source_key") -> DataFrame:
-    """Return the rows with `duplicate_of`: the key of the row that stays, null for rows that stay.
+    """Return the rows with `duplicate_of`: the key of the row that is kept, null for kept rows.
 
-    `frame` has `key` (unique among good rows), `bbox` and `geom` (polygons, EPSG:4490). Rows with anything in `errors` take no part (a good
-    row never gives way to a rejected one), nor do those that `is_duplicate` marks already. Runs jobs on the frame (persist it). The result
-    does not depend on partitioning. Raises SY-C120 for more than five million pairs: then the layer holds something else than duplicates.
+    `frame` has `key` (unique among good rows), `bbox` and `geom` (polygons, EPSG:4490). Rows with `errors` take no part (a good
+    row is never dropped for a rejected one), nor do those already marked by `is_duplicate`. Runs jobs on the frame (persist it). The result
+    does not depend on partitioning. Raises SY-C120 for more than five million pairs, because the layer then does not just contain
+    duplicates.
     """
     rows = frame.where(F.size("errors") == 0) if "errors" in frame.columns else frame
     rows = rows.where("not is_duplicate") if "is_duplicate" in frame.columns else rows
@@ -104,7 +105,7 @@ def near_duplicates(frame: DataFrame, iou: float, *, key: str = "source_key") ->
 
 
 def _pairs_in_cell(size_deg: float, iou: float) -> Callable[..., pa.Table]:
-    """Return the function that finds the pairs which belong to one cell."""
+    """Return the function that finds the pairs belonging to one cell."""
 
     def run(cell: tuple[Any, ...], table: pa.Table) -> pa.Table:
         geoms = shapely.from_wkb(table["geom"].to_numpy())
