@@ -69,7 +69,7 @@ def test_a_flipped_bit_a_missing_file_and_a_torn_commit_are_found(lake: Lake) ->
     commit = max((Path(lake.url) / FACT.path / "_delta_log").glob("*.json"))
     commit.write_bytes(b"")
     assert (FACT.name, "log") in findings(lake)
-    assert "set aside" in told(lake, "repair", "table", FACT.name)
+    assert "_damaged" in told(lake, "repair", "table", FACT.name)
 
 
 def test_a_ledger_that_was_lost_is_made_again_from_the_commits(lake: Lake) -> None:
@@ -86,7 +86,7 @@ def test_a_ledger_that_was_lost_is_made_again_from_the_commits(lake: Lake) -> No
 
 
 def test_numbers_of_deliveries_are_noted_again(lake: Lake) -> None:
-    assert "meter: 2 deliveries noted again" in told(lake, "repair", "deliveries")
+    assert "meter: 2 deliveries registered again" in told(lake, "repair", "deliveries")
     assert "no delivery is missing" in told(lake, "repair", "deliveries")
 
 
