@@ -201,16 +201,28 @@ def _turned(steps: Integers, owner: Array, sizes: Array) -> Integers:
 def _ordered(steps: Integers, sizes: Array, part: Array, row: Array) -> tuple[Array, Array]:
     """Return the order of the rings, by row, part and shell before holes, and the row of each part in that order.
 
-    Rings of a valid geometry touch in points only, so two vertices tell them apart.
+    Rings of a valid geometry touch in points only, so two vertices tell them apart; those of others are told apart by all their vertices.
     """
     starts = np.cumsum(sizes) - sizes
     one, two = steps[starts], steps[starts + (sizes > 1)]
-    by_place = (sizes, two[:, 1], two[:, 0], one[:, 1], one[:, 0])
+    mixed = _mixed(steps, starts, sizes)
+    by_place = (mixed, sizes, two[:, 1], two[:, 0], one[:, 1], one[:, 0])
     is_shell = np.append(True, part[1:] != part[:-1])
-    parts = np.lexsort((*(key[is_shell] for key in by_place), row))
+    whole = np.add.reduceat(mixed, np.flatnonzero(is_shell))
+    parts = np.lexsort((whole, *(key[is_shell] for key in by_place), row))
     rank = np.empty(len(parts), np.int64)
     rank[parts] = np.arange(len(parts))
     return np.lexsort((*by_place, ~is_shell, rank[part])), row[parts]
+
+
+def _mixed(steps: Integers, starts: Array, sizes: Array) -> npt.NDArray[np.uint64]:
+    """Return a number for each ring that depends on all its vertices and their order."""
+    place = (np.arange(len(steps)) - np.repeat(starts, sizes)).astype(np.uint64)
+    x, y = steps[:, 0].astype(np.uint64), steps[:, 1].astype(np.uint64)
+    found = (x * np.uint64(0x9E3779B97F4A7C15)) ^ (y * np.uint64(0xC2B2AE3D27D4EB4F)) ^ (place * np.uint64(0x165667B19E3779F9))
+    found ^= found >> np.uint64(29)
+    found *= np.uint64(0xBF58476D1CE4E5B9)
+    return np.add.reduceat(found ^ (found >> np.uint64(32)), starts)
 
 
 def _collections(geoms: Array) -> pa.LargeBinaryArray:

@@ -74,6 +74,14 @@ def test_points_by_their_coordinates_have_the_same_form() -> None:
     assert point_bytes(lon, lat).to_pylist() == geometry_bytes(np.array(points, dtype=object)).to_pylist()
 
 
+def test_overlapping_parts_with_common_corners_have_one_form_in_any_order() -> None:
+    shells = [[(0.1, 0), (0.1, 0.002), (x, 0.004), (0.1, 0.006)] for x in (0.1, 0.11, 0.12)]
+    parts = [shapely.Polygon(shell) for shell in shells]
+    pair = np.array([shapely.MultiPolygon(parts), shapely.MultiPolygon(parts[::-1])], dtype=object)
+    one, other = geometry_bytes(pair).to_pylist()
+    assert one == other
+
+
 COORDINATE = st.integers(-180_000, 180_000).map(lambda n: n / 1000)
 
 
