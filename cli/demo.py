@@ -25,6 +25,7 @@ from jobs.context import Context
 from sanyu.lake.runs import Runs, run_name
 from sanyu.shipped import shipped
 from schemas.chain import load_chains
+from schemas.city import CITY_FILE
 from schemas.messages import SanyuError
 
 WORK = Path(".sanyu")
@@ -58,10 +59,16 @@ class Demo:
             self.say(f"{event.dag}.{event.task} [{colour}]{event.state}[/]{took}")
 
 
+def sources_folder(city: str) -> Path:
+    """Return the folder of a city's sources: one that comes with Sanyu by its name, else the user's own by its path."""
+    known = shipped("sources") / city
+    return known if (known / CITY_FILE).is_file() else Path(city)
+
+
 def run_demo(options: Mapping[str, Any], city: str, data: str | None, *, keep_airflow: bool) -> int:
     """Run the city and print the summary; return the exit code: 0, or 3 if a table or the score failed."""
     console = show.console
-    folder = Path(city) if Path(city).is_dir() else shipped("sources") / city
+    folder = sources_folder(city)
     if not (folder / "city.toml").is_file():
         raise SanyuError("SY-D004", folder=str(folder))
     generated = city == "demo" and data is None

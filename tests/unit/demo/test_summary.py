@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from cli.demo import in_order
+import pytest
+
+from cli.demo import in_order, sources_folder
 
 
 def _row(at: int, source: str, table: str, rows_in: int = 1, version: int | None = 0, status: str = "ok") -> dict[str, Any]:
@@ -20,3 +23,10 @@ def test_rows_stand_as_they_were_loaded_and_marts_last() -> None:
 def test_what_had_no_row_is_left_out_unless_it_failed() -> None:
     rows = [_row(1, "dbt_firm", "firm", 0, None), _row(1, "a", "t", 0, None, "failed"), _row(1, "b", "t", 5, None)]
     assert [row["source_name"] for row in in_order(rows, ["a", "b"])] == ["a", "b"]
+
+
+def test_a_city_that_comes_with_sanyu_is_not_mistaken_for_a_folder_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "demo").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert (sources_folder("demo") / "city.toml").is_file()
+    assert sources_folder(str(tmp_path / "demo")) == tmp_path / "demo"
