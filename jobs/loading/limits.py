@@ -31,7 +31,8 @@ def require_files(store: Store, source: Source, landed: Landed, table: str, clos
     earlier = [batch for batch in deliveries(store, source.name) if batch and batch != landed.batch_id]
     if not earlier:
         return
-    before = {f.name for f in landed_batch(store, source.name, earlier[-1]).files}
+    # A file that could not be read brought nothing that its absence could end.
+    before = {f.name for f in landed_batch(store, source.name, earlier[-1]).files if not f.error_code}
     now = {f.name for f in landed.files}
     if missing := sorted(before - now) if len(now) < len(before) else []:
         why = f"{missing[0]} is missing, {len(now)} of {len(before)} files are there, and {closed:,} rows would end"

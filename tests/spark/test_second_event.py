@@ -189,7 +189,10 @@ def test_a_full_delivery_that_lacks_nearly_everything_is_held_until_a_person_acc
 def test_a_full_delivery_that_lacks_one_file_is_held(city: City) -> None:
     city.deliver(*PLENTY)
     city.deliver("1,张三面馆,餐饮,120.10,30.20,1", name="sheet.csv")
+    (city.data / "broken.csv").write_bytes(b"")
     city.load()
+    (city.data / "broken.csv").unlink()
+    assert not city.load(source(delivery={"edition_at": "2025-06-01"})).targets[0].held, "what could not be read is not missed"
     (city.data / "sheet.csv").unlink()
     (held,) = city.load(LATER).targets
     assert (held.status, len(city.names())) == ("held", 21)
