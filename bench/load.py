@@ -23,8 +23,8 @@ import shapely
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from jobs.loading.entities import changed_entities
 from jobs.loading.frames import Screening, Target, screen
-from jobs.loading.load import changed_entities
 from sanyu.lake import Lake
 from sanyu.lake.commit import Account, Outcome, Write
 from sanyu.lake.write import DeltaWriter
