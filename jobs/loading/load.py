@@ -26,7 +26,7 @@ from sanyu.lake.ledger import Done
 from sanyu.lake.writer import is_held
 from sanyu.landing.landing import Landed, fingerprint, land, landed_batch, landed_source
 from sanyu.session import sized
-from schemas.messages import SanyuError
+from schemas.messages import SanyuError, render
 from schemas.model import Contract, History
 from schemas.source import Into, Source
 
@@ -380,7 +380,7 @@ def _report(source: Source, landed: Landed, targets: tuple[TargetReport, ...], s
         source=source.name,
         batch_id=landed.batch_id,
         files=len(landed.files),
-        failed_files=tuple(landed.failed_files),
+        failed_files=tuple(_refusal(f.name, render(f.error_code, f.error_params)) for f in landed.files if f.error_code),
         raw_rows=landed.row_count,
         unselected=max(0, landed.row_count - sum(t.rows_in for t in targets)),
         targets=targets,
@@ -388,3 +388,8 @@ def _report(source: Source, landed: Landed, targets: tuple[TargetReport, ...], s
         drift=tuple(landed.drift),
         is_new=is_new,
     )
+
+
+def _refusal(file: str, message: str) -> str:
+    """Return why a file could not be read, with its name once."""
+    return message if file.rpartition("/")[2] in message else f"{file}: {message}"
